@@ -1,0 +1,46 @@
+# `make run` and `make test` are all the set-up there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test lint format bench lock clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.ready
+	@exec $(BIN)/compressorize serve
+
+test: $(VENV)/.ready-dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Speed is held by benchmarks, never by timed tests: see perf/README.md.
+bench: $(VENV)/.ready-dev
+	$(BIN)/python -m perf.request
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@PYTHON=$(PYTHON) sh .ci/venv requirements.txt
+	@touch $@
+
+$(VENV)/.ready-dev: requirements-dev.txt pyproject.toml
+	@PYTHON=$(PYTHON) sh .ci/venv requirements-dev.txt
+	@touch $@ $(VENV)/.ready
+
+# Pins with hashes and without the name of any host.
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--upgrade pyproject.toml --extra build -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		-c requirements.txt pyproject.toml --extra build --extra dev -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .benchmarks .hypothesis .import_linter_cache
