@@ -1,0 +1,1 @@
+"""Redis, file system and S3 behind the ports."""

@@ -1,0 +1,1 @@
+"""Protocols of what the service needs from outside. No code that runs."""

