@@ -1,0 +1,182 @@
+"""Opens an image by its header, checks the limits, and decodes it when its pixels are wanted."""
+
+import re
+from typing import Any, Final
+
+from pixels.errors import DecodeFailed, EncodeFailed, ImageTooLarge, PixelsError
+from pixels.formats import FormatName
+from pixels.options import Limits
+from pixels.sniff import Sniffed
+from pixels.vips import pyvips
+
+_LOADERS: Final[dict[FormatName, str]] = {
+    "jpeg": "jpegload_source",
+    "png": "pngload_source",
+    "webp": "webpload_source",
+    "avif": "heifload_source",
+}
+#: What decoders say when they meet their own limits, or the process's limit of memory.
+_LIMIT_WORDS: Final = re.compile(r"exceed|too large|security limit|out of memory", re.IGNORECASE)
+#: What means nothing to a customer: the part of libvips that speaks ("VipsJpeg: "), libheif's numbers ("(2.100)").
+_NOISE: Final = re.compile(r"^\w+: |\s*\(\d+\.\d+\)$")
+_ICC: Final = "icc-profile-data"
+
+
+class Picture:
+    """An opened image: what its header says, and its pixels on demand.
+
+    Opening reads the header of `data` and none of its pixels.
+
+    Attributes
+    ----------
+    data, format
+        The source's bytes and their format.
+    width, height
+        Size in pixels of one frame as stored, before its orientation is applied.
+    frames
+        1 but for an animation.
+    orientation
+        EXIF orientation, 1-8; 1 where there is none or an invalid one. AVIF's own turns are applied by its decoder.
+    icc_profile
+        The embedded profile, or None.
+
+    Raises
+    ------
+    DecodeFailed
+        The header is broken.
+    ImageTooLarge
+        By the header there are more pixels or frames than `limits` allow.
+    """
+
+    def __init__(self, data: memoryview, kind: Sniffed, limits: Limits) -> None:
+        self.format = kind.format
+        self.data = data
+        self._options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
+        try:
+            image = self._load()
+            self.width, self.height = image.get("width"), image.get("height")
+            self.frames = image.get("n-pages") if kind.animated else 1
+            check_limits(self.width, self.height, self.frames, limits)
+            if kind.animated:
+                self._options["n"] = -1
+                image = self._load()
+        except pyvips.Error as error:
+            raise _decoder_error(self.format, str(error.detail)) from error
+        self._header = image
+        self._unread = True
+        stated = image.get("orientation") if image.get_typeof("orientation") else 1
+        self.orientation: int = stated if 1 <= stated <= 8 else 1
+        self.icc_profile: bytes | None = image.get(_ICC) if image.get_typeof(_ICC) else None
+
+    @property
+    def turned(self) -> bool:
+        """Whether the orientation swaps width and height."""
+        return self.orientation >= 5
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height in pixels as a viewer shows a frame."""
+        return (self.height, self.width) if self.turned else (self.width, self.height)
+
+    @property
+    def is_cmyk(self) -> bool:
+        """Whether the pixels are inks."""
+        return bool(self._header.get("interpretation") == "cmyk")
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the pixels have no colour channels."""
+        return self._header.get("interpretation") in {"b-w", "grey16"}
+
+    def decode(self, wanted: tuple[int, int]) -> Any:
+        """Start decoding: an image that can be read once, from top to bottom.
+
+        Parameters
+        ----------
+        wanted
+            Upright width and height that will be asked for in the end. A JPEG or an opaque WebP that is more than
+            twice as large is shrunk while it is decoded, to at least twice what is wanted: that saves time, and the
+            resampler does the rest, so that it costs no quality.
+
+        Returns
+        -------
+        pyvips.Image
+            All frames of an animation below each other. A broken source may show only when it is read.
+
+        Raises
+        ------
+        pyvips.Error
+            The source cannot be read; `blame` turns it into an error of ours.
+        """
+        shrink = self._shrink_on_load(wanted)
+        if shrink:
+            return self._load(**shrink)
+        if self._unread:
+            self._unread = False
+            return self._header
+        return self._load()
+
+    def blame(self, error: pyvips.Error) -> PixelsError:
+        """Find out whether `error`, raised while pixels flowed into an encoder, is the source's fault or ours.
+
+        A streamed source breaks in the middle of an encode, and libvips then names both. So the source is decoded
+        once more, alone.
+        """
+        try:
+            self._load().avg()
+        except pyvips.Error as broken:
+            return _decoder_error(self.format, str(broken.detail))
+        return EncodeFailed(f"The image could not be encoded: {_last_line(str(error.detail))}.")
+
+    def _load(self, **more: float) -> Any:
+        source = pyvips.Source.new_from_memory(self.data)
+        image = pyvips.Operation.call(_LOADERS[self.format], source, **self._options, **more)
+        # The source reads from our memory for as long as the image is read.
+        image._references.append(source)
+        return image
+
+    def _shrink_on_load(self, wanted: tuple[int, int]) -> dict[str, float]:
+        """Choose the loader's option that shrinks, and leaves at least a factor of two to the resampler."""
+        width, height = self.upright_size
+        spare = min(width / wanted[0], height / wanted[1]) / 2
+        if self.format == "jpeg":
+            factor = next((factor for factor in (8, 4, 2) if factor <= spare), None)
+            return {"shrink": factor} if factor else {}
+        # libwebp's scaler lets the colours of clear pixels bleed: only for opaque stills.
+        if self.format == "webp" and spare > 1 and self.frames == 1 and not self._header.hasalpha():
+            return {"scale": 1 / spare}
+        return {}
+
+
+def check_limits(width: int, height: int, frames: int, limits: Limits) -> None:
+    """Refuse what `limits` do not allow: frames, and pixels over all frames.
+
+    Raises
+    ------
+    ImageTooLarge
+        Telling the numbers.
+    """
+    if frames > limits.max_frames:
+        raise ImageTooLarge(f"The animation has {frames} frames; at most {limits.max_frames} are taken.")
+    pixels = width * height * frames
+    if pixels > limits.max_pixels:
+        times = f" x {frames} frames" if frames > 1 else ""
+        raise ImageTooLarge(
+            f"The image has {width} x {height}{times} = {pixels / 1e6:.1f} megapixels; "
+            f"at most {limits.max_pixels / 1e6:g} are taken."
+        )
+
+
+def _decoder_error(name: FormatName, detail: str) -> DecodeFailed | ImageTooLarge:
+    if _LIMIT_WORDS.search(detail):
+        return ImageTooLarge("The image needs more memory to decode than one image may take.")
+    what = _last_line(detail)
+    # Many failures of the PNG reader carry no text at all, or only name its library.
+    if not what or what.startswith("libpng"):
+        what = "the data is broken or incomplete"
+    return DecodeFailed(f"The {name.upper()} image could not be decoded: {what}.")
+
+
+def _last_line(detail: str) -> str:
+    lines = [line for line in (_NOISE.sub("", line).strip(" .") for line in detail.splitlines()) if line]
+    return "".join(filter(str.isprintable, lines[-1]))[:160] if lines else ""

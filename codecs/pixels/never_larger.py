@@ -1,0 +1,96 @@
+"""Finds the file to return where an encode is not smaller than its source.
+
+Format and size are the source's, and then a result is never larger:
+
+1. Where the source shows what was asked for - it is upright, and in sRGB if metadata goes - its own compressed data
+   returns: whole, or with its metadata cut out and the rest as it was.
+2. Where its pixels have to change (an orientation to apply, a profile or inks to convert), they are encoded at the
+   highest lower quality that is no larger. A lossless PNG is tried with 8 bits for 16 instead.
+3. A lossless PNG that is larger still returns as in 1, with as much metadata as it needs to look right: its profile,
+   its orientation.
+4. What is left - a file so small that no encode is smaller, or built so that nothing can be cut out of it - gets the
+   smallest encode: that its metadata goes counts for more than its last bytes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from pixels import color
+from pixels.encode import encode
+from pixels.load import Picture
+from pixels.strip import NotStrippable, strip, strip_png
+
+#: Makes the picture's image at 8 or 16 bits a sample, as it would be encoded.
+Render = Callable[[int], Any]
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What returns: `original` tells that the pixels are the source's own compressed data."""
+
+    data: bytes | memoryview
+    quality: int
+    original: bool
+
+
+def settle(picture: Picture, encoded: bytes, quality: int, render: Render, *, strip_metadata: bool) -> Settled:
+    """Choose what returns for a source that `encoded`, at `quality`, is not smaller than.
+
+    Raises
+    ------
+    pyvips.Error
+        An encoder refused the picture.
+    """
+    if _shows_what_was_asked(picture, strip_metadata=strip_metadata):
+        if not strip_metadata:
+            return Settled(picture.data, 100, original=True)
+        try:
+            return Settled(_shorter(picture.data, strip(picture.data, picture.format)), 100, original=True)
+        except NotStrippable:
+            pass
+    if picture.format == "png" and quality == 100:
+        return _settle_lossless(picture, encoded, render, strip_metadata=strip_metadata)
+    return _settle_lower(picture, encoded, quality, render(8), strip_metadata=strip_metadata)
+
+
+def _shows_what_was_asked(picture: Picture, *, strip_metadata: bool) -> bool:
+    if picture.orientation != 1 or picture.is_cmyk:
+        return False
+    profile = picture.icc_profile
+    return not strip_metadata or profile is None or color.is_srgb(profile, 1 if picture.is_grey else 3)
+
+
+def _settle_lossless(picture: Picture, encoded: bytes, render: Render, *, strip_metadata: bool) -> Settled:
+    if len(encoded) == len(picture.data):
+        return Settled(encoded, 100, original=False)
+    in_8_bits = encode(render(8), "png", 100, strip=strip_metadata)
+    if len(in_8_bits) <= len(picture.data):
+        return Settled(in_8_bits, 100, original=False)
+    try:
+        data = strip_png(picture.data, keep_look=True) if strip_metadata else picture.data
+    except NotStrippable:
+        return Settled(min(encoded, in_8_bits, key=len), 100, original=False)
+    return Settled(data, 100, original=True)
+
+
+def _settle_lower(picture: Picture, encoded: bytes, quality: int, image: Any, *, strip_metadata: bool) -> Settled:
+    """Bisect for the highest quality that is no larger than the source."""
+    image = image.copy_memory()
+    best, best_quality = encoded, quality
+    fits, too_high = 0, quality
+    while too_high - fits > 1:
+        middle = (fits + too_high) // 2
+        attempt = encode(image, picture.format, middle, strip=strip_metadata)
+        if len(attempt) <= len(picture.data):
+            fits, best, best_quality = middle, attempt, middle
+        else:
+            too_high = middle
+            if not fits and len(attempt) < len(best):
+                best, best_quality = attempt, middle
+    return Settled(best, best_quality, original=False)
+
+
+def _shorter(data: memoryview, stripped: bytes) -> bytes | memoryview:
+    # Nothing was cut out: the source itself is as good, and costs no copy further on.
+    return data if len(stripped) == len(data) else stripped

@@ -1,0 +1,66 @@
+"""Sets libvips up for one process: one thread, no cache, and no loader or saver but those of the four formats.
+
+The rest of the package takes `pyvips` from here, so that libvips never starts before its environment is set.
+"""
+
+import logging
+import os
+from typing import Final
+
+# libvips reads these when it starts, so they come before the import. Whoever spawns the process may set others.
+os.environ.setdefault("VIPS_CONCURRENCY", "1")
+os.environ.setdefault("VIPS_WARNING", "0")  # a customer's broken file is no news for our standard error
+
+import pyvips as pyvips  # an export, see above
+
+#: The classes of libvips operations that stay usable; the names of the classes are libvips' own.
+_LOADERS: Final = ("VipsForeignLoadJpeg", "VipsForeignLoadPng", "VipsForeignLoadWebp", "VipsForeignLoadHeif")
+_SAVERS: Final = (
+    "VipsForeignSaveJpeg",
+    "VipsForeignSavePng",
+    "VipsForeignSaveWebp",
+    "VipsForeignSaveHeif",
+)
+
+
+def prepare() -> None:
+    """Make this process fit to open strangers' images; call it once, before the first image.
+
+    Afterwards SVG, GIF, TIFF, PDF, raw and ImageMagick's formats cannot be read or written by any libvips call in
+    this process, whatever a file claims to be. `VIPS_CONCURRENCY` (default 1) is the number of threads an image is
+    worked on with: many processes of one thread each finish more images than one process of many.
+    """
+    # pyvips logs a line for every operation at INFO.
+    logging.getLogger("pyvips").setLevel(logging.WARNING)
+    pyvips.concurrency_set(int(os.environ["VIPS_CONCURRENCY"]))
+    # No operation comes twice, and a cached one would keep a customer's pixels alive.
+    pyvips.cache_set_max(0)
+    for base, allowed in (("VipsForeignLoad", _LOADERS), ("VipsForeignSave", _SAVERS)):
+        pyvips.operation_block_set(base, True)
+        for name in allowed:
+            pyvips.operation_block_set(name, False)
+
+
+def warm() -> None:
+    """Run every codec, the colour engine and the resampler once on a tiny image.
+
+    What they open or load, they have then opened: a process may be forbidden files and new memory maps afterwards.
+    """
+    drawn = pyvips.Image.xyz(48, 32).bandjoin(200).cast("uchar")
+    chart = drawn.bandjoin(255 - drawn[0]).copy(interpretation="srgb")
+    opaque = chart.flatten(background=255)
+    cmyk = opaque.icc_transform("cmyk", input_profile="srgb")
+    for saver, loader, image, options in (
+        ("jpegsave_buffer", "jpegload_source", opaque, {"optimize_coding": True, "quant_table": 3}),
+        ("jpegsave_buffer", "jpegload_source", cmyk, {}),
+        ("pngsave_buffer", "pngload_source", chart, {}),
+        ("pngsave_buffer", "pngload_source", chart, {"palette": True}),
+        ("webpsave_buffer", "webpload_source", chart, {}),
+        ("heifsave_buffer", "heifload_source", chart, {"compression": "av1", "effort": 0}),
+    ):
+        data = pyvips.Operation.call(saver, image, **options)
+        source = pyvips.Source.new_from_memory(data)
+        decoded = pyvips.Operation.call(loader, source, access="sequential", fail_on="error")
+        if decoded.get_typeof("icc-profile-data"):
+            decoded = decoded.icc_transform("srgb", embedded=True)
+        decoded.resize(0.5).copy_memory().rot90().avg()
