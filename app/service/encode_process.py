@@ -1,0 +1,157 @@
+"""The child side of an encode process: decodes, compresses and answers, one job at a time.
+
+It is forked from a fork server that has imported this module, so a new one is ready in about 0.1 s. It talks
+over one socket: a frame is four bytes of length (little endian) and a MessagePack struct. The source arrives as
+a file descriptor beside the frame; the result is written into the memory file that the process was given.
+"""
+
+import gc
+import mmap
+import os
+import resource
+import signal
+import socket
+import sys
+
+import msgspec
+from pixels import pipeline, vips
+from pixels.errors import PixelsError
+from pixels.options import Limits, Options
+
+#: A job's own alarm rings this long after the parent's deadline: for the case that the parent is gone.
+ALARM_SLACK_S = 5.0
+LENGTH_BYTES = 4
+_MAX_FRAME = 64 * 1024
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """The first frame; the result file's descriptor comes with it."""
+
+    limits: Limits
+    memory_bytes: int
+
+
+class Job(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One picture: `size` bytes behind the file descriptor that comes with the frame."""
+
+    size: int
+    options: Options
+    deadline_s: float
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """The result's facts; its `size` bytes are in the result file. Times in milliseconds."""
+
+    size: int
+    format: str
+    width: int
+    height: int
+    quality: int
+    original_returned: bool
+    distance: float | None
+    decode_ms: float
+    search_ms: float
+    encode_ms: float
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """An error of `pixels`: its class name and text."""
+
+    error: str
+    message: str
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """Sent once, when every codec is warm and the limits are on."""
+
+
+Reply = Done | Failed | Ready
+
+
+def frame(message: msgspec.Struct) -> bytes:
+    """Encode a message with its length in front."""
+    body = msgspec.msgpack.encode(message)
+    return len(body).to_bytes(LENGTH_BYTES, "little") + body
+
+
+def run(control: socket.socket) -> None:
+    """Serve jobs from `control` until the parent closes its end."""
+    first = receive(control)
+    if first is None:
+        return
+    setup, result_fd = msgspec.msgpack.decode(first[0], type=Setup), first[1]
+    # A crash must not write a core file, with other customers' pictures in it, to disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    vips.prepare()
+    vips.warm()
+    if sys.platform == "linux":  # elsewhere the limit is not enforced, or refuses what is mapped already
+        resource.setrlimit(resource.RLIMIT_AS, (setup.memory_bytes, setup.memory_bytes))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    decoder = msgspec.msgpack.Decoder(Job)
+    control.sendall(frame(Ready()))
+    while (received := receive(control)) is not None:
+        job, source_fd = decoder.decode(received[0]), received[1]
+        signal.setitimer(signal.ITIMER_REAL, job.deadline_s + ALARM_SLACK_S)
+        reply = _serve(job, source_fd, result_fd, setup.limits)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        control.sendall(frame(reply))
+
+
+def _serve(job: Job, source_fd: int, result_fd: int, limits: Limits) -> Done | Failed:
+    """Compress one job. An exception that is no fault of the picture is left to end the process, and be logged."""
+    source = mmap.mmap(source_fd, job.size, prot=mmap.PROT_READ)
+    os.close(source_fd)
+    reply: Done | Failed
+    try:
+        reply = _compress(memoryview(source), job.options, limits, result_fd)
+    except PixelsError as error:
+        reply = Failed(type(error).__name__, str(error))
+    except MemoryError:
+        reply = Failed("ImageTooLarge", "The image needs more memory than one image is allowed")
+    _unmap(source)
+    return reply
+
+
+def _compress(view: memoryview, options: Options, limits: Limits, result_fd: int) -> Done:
+    result = pipeline.compress(view, options, limits)
+    _write_result(result_fd, result.data)
+    return Done(
+        size=len(result.data),
+        format=result.format,
+        width=result.width,
+        height=result.height,
+        quality=result.quality,
+        original_returned=result.original_returned,
+        distance=result.distance,
+        decode_ms=result.decode_ms,
+        search_ms=result.search_ms,
+        encode_ms=result.encode_ms,
+    )
+
+
+def _unmap(source: mmap.mmap) -> None:
+    try:
+        source.close()
+    except BufferError:  # an exception's traceback still holds the image that reads from it
+        gc.collect()
+        source.close()
+
+
+def _write_result(result_fd: int, data: bytes | memoryview) -> None:
+    view, at = memoryview(data), 0
+    while at < len(view):
+        at += os.pwrite(result_fd, view[at:], at)
+
+
+def receive(control: socket.socket) -> tuple[bytes, int] | None:
+    """Read one frame and the descriptor that came with it; None when the parent is gone."""
+    data, descriptors, _, _ = socket.recv_fds(control, _MAX_FRAME, 1)
+    if not data:
+        return None
+    while len(data) < LENGTH_BYTES or len(data) < LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little"):
+        more = control.recv(_MAX_FRAME)
+        if not more:
+            return None
+        data += more
+    return data[LENGTH_BYTES:], descriptors[0]

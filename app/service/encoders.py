@@ -1,0 +1,153 @@
+"""The pool of encode processes: one job at a time each, killed at its deadline, replaced when it dies.
+
+An AVIF or trellis encode cannot be cancelled inside a process, and a codec that crashes must cost one job, so
+decoding and encoding run in processes of their own. They come from a fork server: forking a process in which
+libvips has run hangs, and starting an interpreter anew takes ten times as long.
+"""
+
+import asyncio
+import signal
+import time
+from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
+
+import structlog
+from pixels.options import Limits, Options
+
+from app.errors import ServiceError, of_pixels
+from app.service import encode_process
+from app.service.buffers import SharedBuffer
+from app.service.encode_link import CONTEXT, EncodeLink, EncodeProcessDied
+from app.service.encode_process import Done, Failed, Setup
+from app.service.slots import Slots
+
+_log = structlog.get_logger(__name__)
+#: A process that dies before it was ever ready is started again after this pause, not in a tight loop.
+_RESTART_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A result: its bytes, the facts about it, and the milliseconds it waited for a slot."""
+
+    data: bytes
+    facts: Done
+    queue_ms: float
+
+
+class Encoders:
+    """Runs jobs in encode processes, as many at a time as there are processes.
+
+    Attributes
+    ----------
+    alive
+        The processes, ready or not.
+    restarts
+        How many have been replaced.
+    """
+
+    def __init__(
+        self,
+        *,
+        processes: int,
+        waiting_per_slot: int,
+        wait_timeout_s: float,
+        deadline_s: float,
+        memory_bytes: int,
+        limits: Limits,
+    ) -> None:
+        self._count = processes
+        self.deadline_s = deadline_s
+        self._setup = Setup(limits, memory_bytes)
+        self.slots: Slots[EncodeLink] = Slots(
+            count=processes, waiting_per_slot=waiting_per_slot, wait_timeout_s=wait_timeout_s
+        )
+        self.alive: set[EncodeLink] = set()
+        self._first_ready = asyncio.Event()
+        self._closed = False
+        self.restarts = 0
+
+    @property
+    def ready(self) -> int:
+        """Processes that can take or are working on a job."""
+        return sum(one.is_ready for one in self.alive)
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the processes that are ready."""
+        return [one.pid for one in self.alive if one.is_ready]
+
+    async def start(self) -> None:
+        """Start every process and wait until the first is ready."""
+        CONTEXT.set_forkserver_preload([encode_process.__name__])
+        # A SIGTERM or Ctrl-C goes to the whole group; the children inherit this mask, so that jobs under way
+        # are finished and answered. They end when our end of their socket closes.
+        # The resource tracker goes first: starting it unblocks both signals again.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for _ in range(self._count):
+            self._add()
+        await self._first_ready.wait()
+
+    async def encode(self, source: SharedBuffer, options: Options) -> Encoded:
+        """Compress what is in `source`.
+
+        Raises
+        ------
+        ServiceError
+            503 `overloaded`, an error of the picture, or 500 `compression_failed` when the encode took too
+            long or its process died.
+        """
+        asked = time.perf_counter()
+        slot = await self.slots.acquire()
+        begun = time.perf_counter()
+        try:
+            reply = await slot.run(source, options, self.deadline_s)
+        except EncodeProcessDied as death:
+            raise _of_death(death, self.deadline_s) from None
+        if isinstance(reply, Failed):
+            self.slots.release(slot, time.perf_counter() - begun)
+            raise of_pixels(reply.error, reply.message)
+        try:
+            data = slot.take_result(reply.size)
+        except ValueError:
+            slot.kill()
+            raise ServiceError("compression_failed", "Compression failed. Try again.") from None
+        self.slots.release(slot, time.perf_counter() - begun)
+        return Encoded(data, reply, (begun - asked) * 1e3)
+
+    def close(self) -> None:
+        """End every process, whatever it is doing."""
+        self._closed = True
+        for one in list(self.alive):
+            one.kill()
+
+    def _add(self) -> None:
+        self.alive.add(EncodeLink(self._setup, on_ready=self._welcome, on_death=self._replace))
+
+    def _welcome(self, link: EncodeLink) -> None:
+        self.slots.release(link)
+        self._first_ready.set()
+
+    def _replace(self, dead: EncodeLink) -> None:
+        self.alive.discard(dead)
+        self.slots.withdraw(dead)
+        if self._closed:
+            return
+        self.restarts += 1
+        _log.warning("encode process ended", exit_code=dead.exit_code, was_ready=dead.is_ready)
+        asyncio.get_running_loop().call_later(0 if dead.is_ready else _RESTART_PAUSE_S, self._add_unless_closed)
+
+    def _add_unless_closed(self) -> None:
+        if not self._closed:
+            self._add()
+
+
+def _of_death(death: EncodeProcessDied, deadline_s: float) -> ServiceError:
+    if death.late:
+        return ServiceError("compression_failed", f"Compression took longer than {deadline_s:g} s and was stopped.")
+    return ServiceError("compression_failed", "Compression failed. Try again.")

@@ -1,0 +1,131 @@
+"""Every setting: its environment variable (the field's name in capitals), default and bounds."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+MB = 1024 * 1024
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+#: A unix socket's path must stay under 108 bytes, `valkey.sock` and the folder's separator included.
+_MAX_SOCKET_FOLDER = 90
+
+
+class InvalidSettings(Exception):
+    """A setting has a value that cannot work; the text names it."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of one process. The README's table is checked against these fields by a test."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8000
+    data_dir: Path = Path(".data")
+    #: Empty: a private Valkey is started in `data_dir`. `redis://`, `rediss://` or `unix://`.
+    redis_url: str = ""
+    #: How many API hosts share one Redis: each takes its share of a limit while Redis is away.
+    api_replicas: Positive = 1
+    #: Secret that API keys are hashed with; empty: kept in `data_dir/pepper`, made at first start.
+    key_pepper: str = ""
+    #: Redis must answer within this many seconds, or the request goes on without it.
+    redis_timeout_s: Seconds = 0.1
+    #: Event-loop processes; 0: one for every eight cores.
+    api_workers: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    #: Encode processes in all; 0: one for each core.
+    encode_processes: Annotated[int, msgspec.Meta(ge=0, le=512)] = 0
+    #: Requests that may wait for each encode process before others are told 503 `overloaded`.
+    waiting_per_slot: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 4
+    #: A request that waited this long for an encode process is told 503 `overloaded`.
+    wait_timeout_s: Seconds = 10.0
+    #: An encode that takes longer is killed.
+    encode_deadline_s: Seconds = 20.0
+    #: Address space of one encode process, bytes.
+    encode_memory_bytes: Annotated[int, msgspec.Meta(ge=512 * MB)] = 3072 * MB
+    #: Uploads under this size are answered at once, others become jobs.
+    sync_max_bytes: Positive = 2 * MB
+    #: The largest upload.
+    max_bytes: Positive = 25 * MB
+    max_pixels: Positive = 50_000_000
+    max_frames: Positive = 256
+    #: Uploads that may be under way at once in one event-loop process.
+    max_uploads: Positive = 512
+    #: A body may take this long however slow it is, and longer while it keeps `body_min_bytes_s`.
+    body_timeout_s: Seconds = 60.0
+    body_min_bytes_s: Positive = 10_000
+    #: A body that stands still this long is given up.
+    body_idle_s: Seconds = 30.0
+    #: Requests under way at SIGTERM may take this long to end.
+    drain_s: Seconds = 15.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse values that only fail together or later.
+
+        Raises
+        ------
+        InvalidSettings
+            Naming the setting.
+        """
+        if self.redis_url and urlsplit(self.redis_url).scheme not in {"redis", "rediss", "unix"}:
+            raise InvalidSettings("REDIS_URL must begin with redis://, rediss:// or unix://")
+        if self.sync_max_bytes > self.max_bytes:
+            raise InvalidSettings("SYNC_MAX_BYTES must not exceed MAX_BYTES")
+        if not self.redis_url and len(os.fsencode(self.data_dir.absolute())) > _MAX_SOCKET_FOLDER:
+            raise InvalidSettings(f"DATA_DIR must be shorter than {_MAX_SOCKET_FOLDER} bytes: it holds a unix socket")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the settings; an unset or empty variable means the default.
+
+        Raises
+        ------
+        InvalidSettings
+            A value is of the wrong kind or out of its bounds; the text names the variable.
+        """
+        found = {name: environment[name.upper()] for name in cls.__struct_fields__ if environment.get(name.upper())}
+        for name, text in found.items():
+            kind = cls.__annotations__[name]
+            try:
+                msgspec.convert(text, kind, strict=False, dec_hook=_decode)
+            except msgspec.ValidationError as error:
+                raise InvalidSettings(f"{name.upper()}: {error}") from None
+        return msgspec.convert(found, cls, strict=False, dec_hook=_decode)
+
+    @property
+    def valkey_socket(self) -> Path:
+        """Where the private Valkey listens when there is no `redis_url`."""
+        return self.data_dir.absolute() / "valkey.sock"
+
+    @property
+    def redis_address(self) -> str:
+        """The URL to reach Redis by, whether it is ours or given."""
+        return self.redis_url or f"unix://{self.valkey_socket}"
+
+    def pepper(self) -> bytes:
+        """The secret that API keys are hashed with; made and kept in `data_dir` where none is set."""
+        if self.key_pepper:
+            return self.key_pepper.encode()
+        path = self.data_dir / "pepper"
+        if not path.exists():
+            self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            draft = path.with_name(f"pepper.{os.getpid()}")
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
+            # Of two processes that start at once one wins, and nobody reads half a secret.
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)
+            draft.unlink()
+        return path.read_bytes()
+
+
+def _decode(kind: type, value: str) -> Path:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(kind)
