@@ -1,0 +1,1 @@
+"""HTTP: routes, forms, keys and limits at the door, replies."""

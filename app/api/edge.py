@@ -1,0 +1,116 @@
+"""The outermost layer: ids, the log line, and refusals that reach a client which is still sending.
+
+A server that answers early and closes makes the client's kernel throw the answer away ("broken pipe"). So an
+error whose request body has not been read is sent at once, without an end, and the body is read and dropped
+for a bounded while; the answer ends when the client has stopped sending.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+
+from app.api.exchange import Exchange
+
+# ASGI's own shapes. Litestar's types tell WebSocket messages apart, of which there are none here.
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+_log = structlog.get_logger("request")
+_DRAIN_MAX_BYTES = 64 * 1024 * 1024
+_DRAIN_MAX_S = 3.0
+#: A client that sends nothing for this long has read the answer, or never will.
+_DRAIN_IDLE_S = 0.3
+_BAD_REQUEST = 400
+_QUIET_PATHS = frozenset({"/health/live", "/health/ready"})
+
+
+class Edge:
+    """Wraps the whole application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one connection event; the ASGI entry point."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = time.perf_counter()
+        exchange = Exchange()
+        exchange.bind(scope)
+        wire = _Wire(scope, receive, send, exchange)
+        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
+            try:
+                await self._app(scope, wire.receive, wire.send)
+            finally:
+                if scope["path"] not in _QUIET_PATHS or exchange.status >= _BAD_REQUEST:
+                    _log.info(
+                        "request",
+                        method=scope["method"],
+                        path=scope["path"],
+                        status=exchange.status,
+                        ms=round((time.perf_counter() - begun) * 1e3, 1),
+                        bytes_in=exchange.bytes_in,
+                        bytes_out=exchange.bytes_out,
+                        **exchange.facts,
+                    )
+
+
+class _Wire:
+    """One request's `receive` and `send`, watched."""
+
+    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, exchange: Exchange) -> None:
+        self._scope, self._receive, self._send, self._exchange = scope, receive, send, exchange
+        self._draining = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._exchange.bytes_in += len(message.get("body", b""))
+            self._exchange.body_ended = not message.get("more_body", False)
+        else:
+            self._exchange.body_ended = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = self._start(message)
+        elif message["type"] == "http.response.body":
+            self._exchange.bytes_out += len(message.get("body", b""))
+            if self._draining and not message.get("more_body"):
+                await self._send({**message, "more_body": True})
+                await self._drain()
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    def _start(self, message: Message) -> Message:
+        exchange = self._exchange
+        exchange.status = message["status"]
+        headers = [*message["headers"], (b"x-request-id", exchange.request_id.encode()), *exchange.headers]
+        self._draining = exchange.status >= _BAD_REQUEST and not exchange.body_ended and self._has_body()
+        if self._draining:
+            # Without a length the answer ends when we say so, after the drain.
+            headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
+            headers.append((b"connection", b"close"))
+        return {**message, "headers": headers}
+
+    def _has_body(self) -> bool:
+        if not self._scope["http_version"].startswith("1"):
+            return False  # HTTP/2 ends one stream, not the connection: nothing is lost
+        headers = dict(self._scope["headers"])
+        return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+
+    async def _drain(self) -> None:
+        left = _DRAIN_MAX_BYTES
+        try:
+            async with asyncio.timeout(_DRAIN_MAX_S):
+                while left > 0 and not self._exchange.body_ended:
+                    message = await asyncio.wait_for(self.receive(), _DRAIN_IDLE_S)
+                    left -= len(message.get("body", b""))
+        except TimeoutError:
+            return

@@ -1,0 +1,1 @@
+"""The bodies of the `compressorize` command's subcommands."""

@@ -1,0 +1,160 @@
+"""`compressorize compress`: the API's pipeline on local files, one process a core."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from pathlib import Path
+
+import click
+import msgspec
+import orjson
+from pixels.formats import FORMATS
+from pixels.options import Limits, Options
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.api.parameters import parse_parameters
+from app.api.replies import savings_percent
+from app.errors import ServiceError
+from app.settings import Settings
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one file; `error` is set where it failed, the rest where it did not."""
+
+    input: str
+    output: str | None = None
+    original_size: int | None = None
+    compressed_size: int | None = None
+    savings_percent: int | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    quality: int | None = None
+    distance: float | None = None
+    original_returned: bool | None = None
+    error: str | None = None
+
+
+def run(
+    inputs: tuple[str, ...],
+    output: str | None,
+    parameters: dict[str, str],
+    *,
+    jobs: int | None,
+    as_json: bool,
+    settings: Settings,
+) -> int:
+    """Compress `inputs` and report each; the exit code is 1 if any failed.
+
+    `parameters` are the API's, by the API's rules.
+    """
+    try:
+        options = parse_parameters(list(parameters.items()), has_file=True).options
+    except ServiceError as error:
+        raise click.UsageError(error.message) from None
+    folder = _output_folder(inputs, output)
+    limits = Limits(settings.max_pixels, settings.max_frames)
+    work = [(Path(name), Path(output) if output and folder is None else folder) for name in inputs]
+    failed = 0
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=len(work) == 1 or not Console(stderr=True).is_terminal,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("Compressing", total=len(work))
+        for outcome in _outcomes(work, options, limits, jobs or os.cpu_count() or 1):
+            failed += outcome.error is not None
+            _report(outcome, as_json=as_json)
+            progress.advance(task)
+    return 1 if failed else 0
+
+
+def _output_folder(inputs: tuple[str, ...], output: str | None) -> Path | None:
+    """The folder that results go into; None where `output` is a file or not given."""
+    if output is None or (len(inputs) == 1 and not Path(output).is_dir() and not output.endswith(os.sep)):
+        return None
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise click.UsageError(f"{output} is a file; several inputs need a folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _outcomes(work: list[tuple[Path, Path | None]], options: Options, limits: Limits, jobs: int) -> Iterator[Outcome]:
+    """Yield outcomes as they come; with one file, without a second process."""
+    if len(work) == 1:
+        _prepare()
+        yield _compress_file(*work[0], options, limits)
+        return
+    with ProcessPoolExecutor(min(jobs, len(work)), mp_context=get_context("forkserver"), initializer=_prepare) as pool:
+        pending: set[Future[Outcome]] = {pool.submit(_compress_file, *one, options, limits) for one in work}
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+
+
+def _prepare() -> None:
+    from pixels import vips  # in the processes that encode only: libvips must not run before a fork
+
+    vips.prepare()
+
+
+def _compress_file(source: Path, output: Path | None, options: Options, limits: Limits) -> Outcome:
+    from pixels.errors import PixelsError
+    from pixels.pipeline import compress
+
+    try:
+        data = source.read_bytes()
+        result = compress(data, options, limits)
+        extension = FORMATS[result.format].extension
+        if output is None:
+            output = source.with_name(f"{source.stem}.compressed.{extension}")
+        elif output.is_dir():
+            output = output / f"{source.stem}.{extension}"
+        if output.exists() and output.samefile(source):
+            return Outcome(str(source), error="the output would overwrite the input")
+        _write(output, result.data)
+    except (PixelsError, OSError) as error:
+        return Outcome(str(source), error=str(error))
+    return Outcome(
+        input=str(source),
+        output=str(output),
+        original_size=len(data),
+        compressed_size=len(result.data),
+        savings_percent=savings_percent(len(data), len(result.data)),
+        format=result.format,
+        width=result.width,
+        height=result.height,
+        quality=result.quality,
+        distance=result.distance,
+        original_returned=result.original_returned,
+    )
+
+
+def _write(path: Path, data: bytes | memoryview) -> None:
+    """Write whole or not at all: a reader never sees half a file."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _report(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps(msgspec.to_builtins(outcome)))
+    elif outcome.error is not None:
+        click.echo(f"{outcome.input}: {outcome.error}", err=True)
+    else:
+        note = "already best" if outcome.original_returned else f"quality {outcome.quality}"
+        click.echo(
+            f"{outcome.input} -> {outcome.output}: {outcome.original_size} -> {outcome.compressed_size} bytes "
+            f"(-{outcome.savings_percent} %, {outcome.format}, {note})"
+        )
