@@ -1,0 +1,156 @@
+"""A real service for the tests: `compressorize serve` on a free port with a data folder of its own, and a client."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+COMPRESS = "/api/v1/compress"
+START_S = 60
+STOP_S = 30
+
+
+class Service:
+    """One running service and what a test wants of it."""
+
+    def __init__(self, command: str = "serve", **environment: str) -> None:
+        # Short, because a unix socket's path must stay under 108 bytes.
+        self.folder = Path(tempfile.mkdtemp(prefix="cz-"))
+        self.port = free_port()
+        self.command = command
+        self.log_path = self.folder / "log"
+        self.environment = {
+            **os.environ,
+            "PORT": str(self.port),
+            "DATA_DIR": str(self.folder / "d"),
+            "LOG_FORMAT": "json",
+            **environment,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> "Service":
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app", self.command],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        end = time.monotonic() + START_S
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                break
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/health/ready", timeout=2).status_code == 200:
+                    return self
+            time.sleep(0.1)
+        log_tail = self.log()[-3000:]
+        self.stop()
+        pytest.fail(f"the service did not get ready:\n{log_tail}")
+
+    def stop(self) -> int | None:
+        """SIGTERM to the whole group, as a terminal or a supervisor sends it; the exit code."""
+        if self.process is None:
+            return None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            return None
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the `compressorize` command in the service's environment."""
+        return subprocess.run(
+            [sys.executable, "-m", "app", *arguments], env=self.environment, capture_output=True, text=True, timeout=120
+        )
+
+    def new_key(self, per_minute: int = 100_000, plan: str = "custom") -> str:
+        limit = ["--per-minute", str(per_minute)] if plan == "custom" else []
+        account = f"test-{os.urandom(4).hex()}"
+        done = self.run("keys", "create", "--plan", plan, "--account", account, "--json", *limit)
+        assert done.returncode == 0, done.stderr
+        key: str = json.loads(done.stdout)["key"]
+        return key
+
+    def client(self, key: str | None = None, **limits: object) -> "Api":
+        return Api(self.url, key or self.new_key(**limits))  # type: ignore[arg-type]
+
+    def pids(self) -> dict[int, str]:
+        """Every process that carries this service's data folder in its environment, with its command line."""
+        mark, found = f"DATA_DIR={self.environment['DATA_DIR']}".encode(), {}
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return found
+
+    def encode_pids(self) -> list[int]:
+        """The encode processes: the children of the fork server."""
+        pids = self.pids()
+        servers = {pid for pid, line in pids.items() if "forkserver" in line and _parent(pid) not in _forkservers(pids)}
+        return [pid for pid in pids if _parent(pid) in servers]
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _forkservers(pids: dict[int, str]) -> set[int]:
+    return {pid for pid, line in pids.items() if "forkserver" in line}
+
+
+def _parent(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
+
+
+class Api(httpx.Client):
+    """A client with a key."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        super().__init__(base_url=url, headers=headers, timeout=60)
+        self.key = key
+
+    def compress(self, data: bytes, **fields: str) -> httpx.Response:
+        return self.post(COMPRESS, data=fields, files={"file": ("in", data)})
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def error_of(reply: httpx.Response) -> tuple[int, str, str | None]:
+    """Status, code and parameter of an error; fails unless it is in the one shape."""
+    assert reply.headers["content-type"].startswith("application/json"), reply.text[:200]
+    body = reply.json()
+    assert list(body) == ["error"], body
+    assert set(body["error"]) <= {"code", "message", "param"}, body
+    assert body["error"]["message"], body
+    return reply.status_code, body["error"]["code"], body["error"].get("param")

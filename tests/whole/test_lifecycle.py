@@ -1,0 +1,167 @@
+"""Start, stop, crash: nothing that was taken is lost, nothing that was started is left behind."""
+
+import os
+import signal
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+
+from tests.whole.pictures import encoded, noise, photo
+from tests.whole.service import COMPRESS, Api, Service, error_of
+
+JPEG = encoded(photo(64, 48), "JPEG")
+#: Takes an encoder about a second.
+SLOW = encoded(noise(700, 700), "PNG")
+
+
+def test_it_prints_a_working_key_and_the_curl_line(service: Service) -> None:
+    log = service.log()
+    key = next(word for word in log.split() if word.startswith("cz_live_"))
+    with Api(service.url, key) as client:
+        assert client.compress(JPEG).status_code == 200
+    assert "curl" in log
+    assert f"{service.url}/docs" in log
+
+
+def test_sigterm_answers_what_is_under_way_and_leaves_nothing() -> None:
+    service = Service().start()
+    try:
+        replies: list[httpx.Response] = []
+        with service.client() as client:
+            asking = threading.Thread(
+                target=lambda: replies.append(client.compress(SLOW, format="avif", quality="90")), daemon=True
+            )
+            asking.start()
+            time.sleep(0.5)
+            assert service.stop() == 0
+            asking.join(30)
+        assert [reply.status_code for reply in replies] == [200]
+        assert service.pids() == {}
+    finally:
+        service.close()
+
+
+def test_a_half_sent_body_does_not_hold_up_the_end() -> None:
+    service = Service(DRAIN_S="2").start()
+    try:
+        key = service.new_key()
+        head = (
+            f"POST {COMPRESS} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {key}\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 9999\r\n\r\n--x\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", service.port)) as link:
+            link.sendall(head.encode())
+            time.sleep(0.3)
+            assert service.stop() is not None, "it had to be killed"
+        assert service.pids() == {}
+    finally:
+        service.close()
+
+
+def test_a_killed_encode_process_costs_one_request() -> None:
+    service = Service(ENCODE_PROCESSES="1").start()
+    try:
+        with service.client() as client:
+            replies: list[httpx.Response] = []
+            asking = threading.Thread(
+                target=lambda: replies.append(client.compress(SLOW, format="avif", quality="90")), daemon=True
+            )
+            asking.start()
+            time.sleep(0.5)
+            [victim] = service.encode_pids()
+            os.kill(victim, signal.SIGKILL)
+            asking.join(30)
+            assert error_of(replies[0])[:2] == (500, "compression_failed")
+            assert client.compress(JPEG).status_code == 200
+            assert service.encode_pids() != [victim]
+    finally:
+        service.close()
+
+
+def test_killing_the_supervisor_ends_everything() -> None:
+    """No process outlives its parent, even one that could not say goodbye."""
+    service = Service().start()
+    try:
+        assert service.process is not None
+        service.process.kill()
+        service.process.wait()
+        end = time.monotonic() + 20
+        while service.pids() and time.monotonic() < end:
+            time.sleep(0.1)
+        assert service.pids() == {}
+    finally:
+        for pid in service.pids():
+            os.kill(pid, signal.SIGKILL)
+        service.close()
+
+
+def test_a_slow_client_holds_no_encode_slot() -> None:
+    """With one encode process and a client that never finishes its file, others are served."""
+    service = Service(ENCODE_PROCESSES="1", WAITING_PER_SLOT="0").start()
+    try:
+        with service.client() as client:
+            body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + JPEG
+            head = (
+                f"POST {COMPRESS} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {client.key}\r\n"
+                f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(body) + 100}\r\n\r\n"
+            )
+            with socket.create_connection(("127.0.0.1", service.port)) as slow:
+                slow.sendall(head.encode() + body)
+                assert [client.compress(JPEG).status_code for _ in range(5)] == [200] * 5
+    finally:
+        service.close()
+
+
+def test_a_full_waiting_room_is_told_at_once() -> None:
+    service = Service(ENCODE_PROCESSES="1", WAITING_PER_SLOT="0").start()
+    try:
+        with service.client() as client:
+            asking = threading.Thread(target=lambda: client.compress(SLOW, format="avif", quality="90"), daemon=True)
+            asking.start()
+            time.sleep(0.5)
+            reply = client.compress(JPEG)
+            assert error_of(reply)[:2] == (503, "overloaded")
+            assert int(reply.headers["Retry-After"]) >= 1
+            asking.join(30)
+    finally:
+        service.close()
+
+
+def test_a_body_that_stands_still_is_408() -> None:
+    service = Service(BODY_IDLE_S="0.5").start()
+    try:
+        with service.client() as client:
+            head = (
+                f"POST {COMPRESS} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {client.key}\r\n"
+                "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 9999\r\n\r\n-"
+            )
+            with socket.create_connection(("127.0.0.1", service.port), timeout=20) as link:
+                link.sendall(head.encode())
+                assert link.recv(65536).startswith(b"HTTP/1.1 408")
+    finally:
+        service.close()
+
+
+def test_bad_settings_are_named_before_anything_starts() -> None:
+    service = Service(PORT="http")
+    try:
+        done = service.run("serve")
+        assert done.returncode != 0
+        assert "PORT" in done.stderr
+    finally:
+        service.close()
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_health_needs_no_key(anonymous: Api, path: str) -> None:
+    assert anonymous.get(path).status_code == 200
+
+
+def test_log_lines_carry_the_answers_request_id_and_no_secret(service: Service, api: Api) -> None:
+    reply = api.compress(JPEG)
+    lines = [line for line in service.log().splitlines() if reply.headers["X-Request-Id"] in line]
+    assert lines
+    assert (api.key or "none") not in service.log()
