@@ -25,7 +25,7 @@ format: $(VENV)/.ready-dev
 
 # Speed is held by benchmarks, never by timed tests: see perf/README.md.
 bench: $(VENV)/.ready-dev
-	$(BIN)/python -m perf.request
+	$(BIN)/python -m pytest perf --benchmark-only --benchmark-columns=median,iqr,rounds $(ARGS)
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@PYTHON=$(PYTHON) sh .ci/venv requirements.txt

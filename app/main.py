@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.di import Provide
 
 from app import logs
-from app.api import health, replies, routes
+from app.api import health, reference, replies, routes
 from app.api.edge import ASGIApp, Edge
 from app.settings import Settings
 from app.wiring import Parts, assemble
@@ -26,10 +26,11 @@ def create() -> Edge:
             yield
 
     application = Litestar(
-        route_handlers=[routes.router(parts.keys, parts.limiter), health.live, health.ready],
+        route_handlers=[routes.router(parts.keys, parts.limiter), health.router(), reference.router(settings)],
         dependencies=_dependencies(parts),
         exception_handlers={Exception: replies.error},
         lifespan=[lifespan],
+        # Litestar's own document would know nothing of bodies that are read from the socket.
         openapi_config=None,
         # The body is read by `api.form`, which has bounds of its own.
         request_max_body_size=None,

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from pixels.options import Limits
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -21,6 +20,7 @@ from app.service.compress import Compressor
 from app.service.encoders import Encoders
 from app.service.readiness import Readiness
 from app.settings import Settings
+from pixels.options import Limits
 
 #: One event loop feeds about this many encode processes (DESIGN.md, "Processes").
 _CORES_PER_LOOP = 8

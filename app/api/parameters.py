@@ -12,10 +12,10 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from pixels.options import Options
 
 from app.api.multipart import FILE, MAX_FIELD_BYTES
 from app.errors import ServiceError, invalid_param
+from pixels.options import Options
 
 #: The largest urlencoded or JSON body; whoever reads the body holds to it. The two URLs at their longest fit.
 MAX_BODY_BYTES: Final = 65_536

@@ -5,11 +5,11 @@ from typing import Any
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
-from pixels.formats import FORMATS
 
 from app.api.exchange import new_id
 from app.errors import ServiceError
 from app.service.encoders import Encoded
+from pixels.formats import FORMATS
 
 _log = structlog.get_logger(__name__)
 _CLIENT_CLOSED = 499

@@ -9,8 +9,6 @@ from pathlib import Path
 import click
 import msgspec
 import orjson
-from pixels.formats import FORMATS
-from pixels.options import Limits, Options
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -18,6 +16,8 @@ from app.api.parameters import parse_parameters
 from app.api.replies import savings_percent
 from app.errors import ServiceError
 from app.settings import Settings
+from pixels.formats import FORMATS
+from pixels.options import Limits, Options
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):

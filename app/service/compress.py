@@ -1,11 +1,10 @@
 """What POST /compress does once it has a file and its options."""
 
-from pixels.options import Options
-
 from app.errors import ServiceError, invalid_param
 from app.service.encoders import Encoded, Encoders
 from app.service.netguard import ForbiddenUrl, parse_public_url
 from app.service.upload import Upload
+from pixels.options import Options
 
 
 class Compressor:

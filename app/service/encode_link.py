@@ -7,16 +7,25 @@ from collections.abc import Callable
 from multiprocessing import get_context
 
 import msgspec
-from pixels.options import Options
 
-from app.service import encode_process
 from app.service.buffers import SharedBuffer, anonymous_file
-from app.service.encode_process import LENGTH_BYTES, Done, Failed, Job, Ready, Reply, Setup
+from app.service.encode_protocol import (
+    LENGTH_BYTES,
+    MAX_FRAME,
+    Done,
+    Failed,
+    Job,
+    Ready,
+    Reply,
+    Setup,
+    frame,
+    run_child,
+)
+from pixels.options import Options
 
 CONTEXT = get_context("forkserver")
 #: A result file that grew beyond this is cut back once its answer was read.
 _KEEP_RESULT_BYTES = 8 * 1024 * 1024
-_MAX_FRAME = 64 * 1024
 #: The process is gone when its socket closes; its exit code comes by way of the fork server a moment later.
 _REAP_S = 0.05
 
@@ -58,11 +67,11 @@ class EncodeLink:
         self._result_fd = anonymous_file("compressorize-result", 0)
         self._socket, theirs = socket.socketpair()
         with theirs:
-            self._process = CONTEXT.Process(target=encode_process.run, args=(theirs,), daemon=True)
+            self._process = CONTEXT.Process(target=run_child, args=(theirs,), daemon=True)
             self._process.start()
         self.pid: int = self._process.pid or 0
         self._socket.setblocking(False)
-        socket.send_fds(self._socket, [encode_process.frame(setup)], [self._result_fd])
+        socket.send_fds(self._socket, [frame(setup)], [self._result_fd])
         self._loop.add_reader(self._socket, self._read)
 
     async def run(self, source: SharedBuffer, options: Options, deadline_s: float) -> Done | Failed:
@@ -77,7 +86,7 @@ class EncodeLink:
         job = Job(source.size, options, deadline_s)
         try:
             # A frame is far smaller than the socket's buffer, which is empty between two jobs: this never blocks.
-            socket.send_fds(self._socket, [encode_process.frame(job)], [source.descriptor])
+            socket.send_fds(self._socket, [frame(job)], [source.descriptor])
         except OSError:  # it died idle, and the loop has not told us yet
             self._answer = None
             raise EncodeProcessDied(late=False) from None
@@ -117,7 +126,7 @@ class EncodeLink:
 
     def _read(self) -> None:
         try:
-            chunk = self._socket.recv(_MAX_FRAME)
+            chunk = self._socket.recv(MAX_FRAME)
         except BlockingIOError:
             return
         except OSError:
@@ -134,7 +143,7 @@ class EncodeLink:
 
     def _next_frame(self) -> bytes | None:
         length = int.from_bytes(self._received[:LENGTH_BYTES], "little")
-        if length > _MAX_FRAME:
+        if length > MAX_FRAME:
             raise ValueError(f"a frame of {length} bytes")
         if len(self._received) < LENGTH_BYTES + length or not length:
             return None

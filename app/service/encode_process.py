@@ -1,8 +1,7 @@
 """The child side of an encode process: decodes, compresses and answers, one job at a time.
 
 It is forked from a fork server that has imported this module, so a new one is ready in about 0.1 s. It talks
-over one socket: a frame is four bytes of length (little endian) and a MessagePack struct. The source arrives as
-a file descriptor beside the frame; the result is written into the memory file that the process was given.
+over one socket, in the frames of `encode_protocol`.
 """
 
 import gc
@@ -14,64 +13,14 @@ import socket
 import sys
 
 import msgspec
+
+from app.service.encode_protocol import LENGTH_BYTES, MAX_FRAME, Done, Failed, Job, Ready, Setup, frame
 from pixels import pipeline, vips
 from pixels.errors import PixelsError
 from pixels.options import Limits, Options
 
 #: A job's own alarm rings this long after the parent's deadline: for the case that the parent is gone.
 ALARM_SLACK_S = 5.0
-LENGTH_BYTES = 4
-_MAX_FRAME = 64 * 1024
-
-
-class Setup(msgspec.Struct, frozen=True):
-    """The first frame; the result file's descriptor comes with it."""
-
-    limits: Limits
-    memory_bytes: int
-
-
-class Job(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One picture: `size` bytes behind the file descriptor that comes with the frame."""
-
-    size: int
-    options: Options
-    deadline_s: float
-
-
-class Done(msgspec.Struct, frozen=True, tag="done"):
-    """The result's facts; its `size` bytes are in the result file. Times in milliseconds."""
-
-    size: int
-    format: str
-    width: int
-    height: int
-    quality: int
-    original_returned: bool
-    distance: float | None
-    decode_ms: float
-    search_ms: float
-    encode_ms: float
-
-
-class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """An error of `pixels`: its class name and text."""
-
-    error: str
-    message: str
-
-
-class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """Sent once, when every codec is warm and the limits are on."""
-
-
-Reply = Done | Failed | Ready
-
-
-def frame(message: msgspec.Struct) -> bytes:
-    """Encode a message with its length in front."""
-    body = msgspec.msgpack.encode(message)
-    return len(body).to_bytes(LENGTH_BYTES, "little") + body
 
 
 def run(control: socket.socket) -> None:
@@ -146,11 +95,11 @@ def _write_result(result_fd: int, data: bytes | memoryview) -> None:
 
 def receive(control: socket.socket) -> tuple[bytes, int] | None:
     """Read one frame and the descriptor that came with it; None when the parent is gone."""
-    data, descriptors, _, _ = socket.recv_fds(control, _MAX_FRAME, 1)
+    data, descriptors, _, _ = socket.recv_fds(control, MAX_FRAME, 1)
     if not data:
         return None
     while len(data) < LENGTH_BYTES or len(data) < LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little"):
-        more = control.recv(_MAX_FRAME)
+        more = control.recv(MAX_FRAME)
         if not more:
             return None
         data += more

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 
 import structlog
-from pixels.options import Limits, Options
 
 from app.errors import ServiceError, of_pixels
-from app.service import encode_process
 from app.service.buffers import SharedBuffer
 from app.service.encode_link import CONTEXT, EncodeLink, EncodeProcessDied
-from app.service.encode_process import Done, Failed, Setup
+from app.service.encode_protocol import Done, Failed, Setup
 from app.service.slots import Slots
+from pixels.options import Limits, Options
 
 _log = structlog.get_logger(__name__)
+#: Imported by the fork server, and with it libvips; by name, because this side must not import it.
+_CHILD_MODULE = "app.service.encode_process"
 #: A process that dies before it was ever ready is started again after this pause, not in a tight loop.
 _RESTART_PAUSE_S = 1.0
 
@@ -79,7 +80,7 @@ class Encoders:
 
     async def start(self) -> None:
         """Start every process and wait until the first is ready."""
-        CONTEXT.set_forkserver_preload([encode_process.__name__])
+        CONTEXT.set_forkserver_preload([_CHILD_MODULE])
         # A SIGTERM or Ctrl-C goes to the whole group; the children inherit this mask, so that jobs under way
         # are finished and answered. They end when our end of their socket closes.
         # The resource tracker goes first: starting it unblocks both signals again.

@@ -2,10 +2,9 @@
 
 import math
 
-from pixels.sniff import HEAD_BYTES, sniff
-
 from app.errors import ServiceError
 from app.service.buffers import BufferPool, SharedBuffer
+from pixels.sniff import HEAD_BYTES, sniff
 
 
 class Upload:

@@ -3,10 +3,13 @@
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.service.addresses import is_public
+
+#: A slow machine is no failure.
+untimed = settings(deadline=None)
 
 # Every row of the two IANA registries as updated on 2025-10-09, save 64:ff9b::/96 and ::ffff:0:0/96, whose addresses
 # are judged by what they carry; then multicast, which has registries of its own.
@@ -93,6 +96,7 @@ def test_first_and_last_address_of_a_registered_block_are_not_public(block: str)
     assert not is_public(network[-1])
 
 
+@untimed
 @given(private_v4 | private_v6)
 def test_no_member_of_a_registered_block_is_public(address: IPv4Address | IPv6Address) -> None:
     assert not is_public(address)
@@ -118,11 +122,13 @@ def test_blocks_end_where_the_registries_say(address: str) -> None:
     assert is_public(ip_address(address))
 
 
+@untimed
 @given(st.ip_addresses(v=4))
 def test_nothing_is_public_that_the_standard_library_calls_private_or_multicast(address: IPv4Address) -> None:
     assert not is_public(address) or (address.is_global and not address.is_multicast)
 
 
+@untimed
 @given(st.ip_addresses(v=6))
 def test_ipv6_is_public_only_inside_2000_3_or_when_it_carries_ipv4(address: IPv6Address) -> None:
     carries = address.ipv4_mapped is not None or address in IPv6Network("64:ff9b::/96")
@@ -134,6 +140,7 @@ def test_ipv6_that_was_never_handed_out_is_not_public(address: str) -> None:
     assert not is_public(ip_address(address))
 
 
+@untimed
 @given(private_v4, st.booleans())
 def test_a_private_address_is_not_public_in_any_ipv6_form(carried: IPv4Address, universal: bool) -> None:
     assert not is_public(mapped(carried))
@@ -146,6 +153,7 @@ def test_a_private_address_is_not_public_in_any_ipv6_form(carried: IPv4Address, 
     assert not is_public(local_nat64(carried))
 
 
+@untimed
 @given(public_v4, st.booleans())
 def test_a_public_address_is_public_in_the_forms_that_are_in_use(carried: IPv4Address, universal: bool) -> None:
     assert is_public(mapped(carried))
@@ -153,6 +161,7 @@ def test_a_public_address_is_public_in_the_forms_that_are_in_use(carried: IPv4Ad
     assert is_public(isatap(carried, universal=universal))
 
 
+@untimed
 @given(public_v4)
 def test_dead_and_local_tunnels_are_not_public_whatever_they_carry(carried: IPv4Address) -> None:
     assert not is_public(six_to_four(carried))

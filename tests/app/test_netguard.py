@@ -181,6 +181,7 @@ def test_a_host_that_ends_in_a_number_is_a_canonical_address_or_nothing(host: st
     refused(f"http://{host}/", "URL's host")
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"(0x[0-9a-f]{1,8}|[0-9]{1,10})(\.(0x[0-9a-f]{1,8}|[0-9]{1,10})){0,3}", fullmatch=True))
 def test_whatever_the_c_library_reads_as_a_number_is_never_taken_for_a_name(host: str) -> None:
     try:

@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -23,11 +24,17 @@ from app.service.netguard import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
+Result = TypeVar("Result")
 PUBLIC_V4, PUBLIC_V6 = ip_address("93.184.216.34"), ip_address("2606:4700::6810:84e5")
 
 
 def parse(text: str) -> Target:
     return parse_public_url(text, schemes=frozenset({"http"}))
+
+
+def run(scenario: Coroutine[Any, Any, Result]) -> Result:
+    """Run a scenario; what never ends fails after a minute."""
+    return asyncio.run(asyncio.wait_for(scenario, 60))
 
 
 class FixedAnswers:
@@ -47,7 +54,7 @@ class FixedAnswers:
 
 
 def resolve(text: str, resolver: FixedAnswers) -> tuple[Address, ...]:
-    return asyncio.run(resolve_public(parse(text), resolver))
+    return run(resolve_public(parse(text), resolver))
 
 
 def test_a_name_is_looked_up_once_and_all_its_addresses_come_back_in_order() -> None:
@@ -75,7 +82,7 @@ def test_one_address_that_is_not_public_spoils_them_all(address: str, place: int
 def test_a_target_made_by_hand_with_a_private_address_is_refused() -> None:
     target = Target(url="http://10.0.0.1/", scheme="http", host="10.0.0.1", port=80, address=IPv4Address("10.0.0.1"))
     with pytest.raises(ForbiddenUrl):
-        asyncio.run(resolve_public(target, FixedAnswers()))
+        run(resolve_public(target, FixedAnswers()))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +104,7 @@ def test_a_resolver_that_never_answers_is_given_up() -> None:
         return []
 
     with pytest.raises(UnresolvableHost):
-        asyncio.run(resolve_public(parse("http://pub.test/"), silent, timeout_s=0.01))
+        run(resolve_public(parse("http://pub.test/"), silent, timeout_s=0.01))
 
 
 class SlowNameServer:
@@ -143,7 +150,7 @@ def test_the_system_finds_localhost_without_any_name_server() -> None:
     async def scenario() -> None:
         assert set(await SystemResolver()("localhost")) & {IPv4Address("127.0.0.1"), IPv6Address("::1")}
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_the_same_address_for_several_families_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +164,7 @@ def test_the_same_address_for_several_families_is_given_once(monkeypatch: pytest
     async def scenario() -> None:
         assert list(await SystemResolver()("pub.test")) == [PUBLIC_V6, PUBLIC_V4]
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_name_that_does_not_exist_is_an_oserror_and_frees_its_place() -> None:
@@ -168,7 +175,7 @@ def test_a_name_that_does_not_exist_is_an_oserror_and_frees_its_place() -> None:
                 await resolver("no-such-name.invalid")
         assert await resolver("localhost")
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_no_more_look_ups_are_under_way_than_there_are_places(name_server: SlowNameServer) -> None:
@@ -180,7 +187,7 @@ def test_no_more_look_ups_are_under_way_than_there_are_places(name_server: SlowN
         name_server.answer()
         assert await asyncio.gather(*waiting) == [[PUBLIC_V4]] * 12
 
-    asyncio.run(scenario())
+    run(scenario())
     assert name_server.most == 3
 
 
@@ -197,7 +204,7 @@ def test_a_look_up_nobody_waits_for_keeps_its_place_until_it_ends_quietly(name_s
         assert await resolve_public(target, resolver) == (PUBLIC_V4,)
         assert not complaints
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
@@ -206,7 +213,7 @@ def test_a_look_up_that_outlives_its_event_loop_ends_quietly(name_server: SlowNa
         with pytest.raises(UnresolvableHost):
             await resolve_public(parse("http://pub.test/"), SystemResolver(), timeout_s=0.01)
 
-    asyncio.run(scenario())
+    run(scenario())
     left_over = [thread for thread in threading.enumerate() if thread.name == "look-up"]
     assert left_over
     name_server.answer()
@@ -223,7 +230,7 @@ def test_a_system_without_threads_left_is_an_oserror_and_frees_the_place(monkeyp
                 await resolver("localhost")
         assert await resolver("localhost")
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def _no_thread(_: threading.Thread) -> None:

@@ -6,7 +6,6 @@ from urllib.parse import quote_plus, urlencode
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pixels.options import Options
 
 from app.api.multipart import MAX_FIELD_BYTES, MultipartParser
 from app.api.parameters import (
@@ -19,6 +18,7 @@ from app.api.parameters import (
     parse_urlencoded,
 )
 from app.errors import ServiceError
+from pixels.options import Options
 
 URL = "http://images.example/a.png"
 

@@ -75,9 +75,7 @@ def test_an_address_is_refused_as_the_document_says(api: Api, document: dict[str
 
 
 @pytest.mark.parametrize("kind", ["status", "download"])
-def test_a_job_is_unknown_as_the_document_says(
-    api: Api, anonymous: Api, document: dict[str, Any], kind: str
-) -> None:
+def test_a_job_is_unknown_as_the_document_says(api: Api, anonymous: Api, document: dict[str, Any], kind: str) -> None:
     for client, status in ((api, 404), (anonymous, 401)):
         reply = client.get(f"/api/v1/{kind}/Zb1l0d4W2vXo9QeT")
         assert reply.status_code == status

@@ -1,0 +1,72 @@
+"""What the event loop and an encode process say to each other, over one socket.
+
+A frame is four bytes of length (little endian) and a MessagePack struct. The source of a job, and once at the start the
+memory file that results are written into, come as file descriptors beside the frame. This module knows no libvips: the
+event loop's side imports it.
+"""
+
+import socket
+
+import msgspec
+
+from pixels.options import Limits, Options
+
+LENGTH_BYTES = 4
+MAX_FRAME = 64 * 1024
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """The first frame; the result file's descriptor comes with it."""
+
+    limits: Limits
+    memory_bytes: int
+
+
+class Job(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One picture: `size` bytes behind the file descriptor that comes with the frame."""
+
+    size: int
+    options: Options
+    deadline_s: float
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """The result's facts; its `size` bytes are in the result file. Times in milliseconds."""
+
+    size: int
+    format: str
+    width: int
+    height: int
+    quality: int
+    original_returned: bool
+    distance: float | None
+    decode_ms: float
+    search_ms: float
+    encode_ms: float
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """An error of `pixels`: its class name and text."""
+
+    error: str
+    message: str
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """Sent once, when every codec is warm and the limits are on."""
+
+
+Reply = Done | Failed | Ready
+
+
+def frame(message: msgspec.Struct) -> bytes:
+    """Encode a message with its length in front."""
+    body = msgspec.msgpack.encode(message)
+    return len(body).to_bytes(LENGTH_BYTES, "little") + body
+
+
+def run_child(control: socket.socket) -> None:
+    """Be an encode process: the fork server calls this in a new one, which alone imports libvips."""
+    from app.service import encode_process
+
+    encode_process.run(control)

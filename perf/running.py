@@ -1,0 +1,100 @@
+"""A service of our own to measure, and concurrent clients that ask it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Self
+
+from perf.processes import cpu_s
+
+_START_S = 60
+
+
+class RunningService:
+    """`compressorize serve` on a free port, with a key that has no limit to speak of."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="cz-")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        folder = self._folder.name
+        self._environment = {**os.environ, "PORT": str(self.port), "DATA_DIR": folder, "LOG_FORMAT": "json"}
+
+    def __enter__(self) -> Self:
+        """Start it and wait until it is ready."""
+        with Path(self._folder.name, "service.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "app", "serve"], env=self._environment, stdout=log, stderr=log
+            )
+        end = time.monotonic() + _START_S
+        while not self._is_ready():
+            if self._process.poll() is not None or time.monotonic() > end:
+                self.__exit__()
+                raise RuntimeError("the service did not start")
+            time.sleep(0.1)
+        made = subprocess.run(
+            [
+                *(sys.executable, "-m", "app", "keys", "create", "--account", "perf", "--json"),
+                *("--plan", "custom", "--per-minute", "9999999"),
+            ],
+            env=self._environment,
+            check=True,
+            capture_output=True,
+        )
+        self._key = json.loads(made.stdout)["key"]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it and remove what it kept."""
+        self._process.terminate()
+        self._process.wait()
+        self._folder.cleanup()
+
+    def cpu_s(self) -> float:
+        """Seconds that all its processes have spent on a processor."""
+        return cpu_s(self._process.pid)
+
+    def compress_many(self, source: bytes, options: dict[str, str], *, requests: int, clients: int) -> None:
+        """Send the same upload `requests` times from `clients` threads, each on one connection.
+
+        Raises
+        ------
+        RuntimeError
+            An answer was not 200.
+        """
+        part = '--x\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+        fields = "".join(part.format(name, value) for name, value in options.items())
+        file = '--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\nContent-Type: image/jpeg\r\n\r\n'
+        body = (fields + file).encode() + source + b"\r\n--x--\r\n"
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "multipart/form-data; boundary=x"}
+
+        def ask(count: int) -> None:
+            link = HTTPConnection("127.0.0.1", self.port)
+            for _ in range(count):
+                link.request("POST", "/api/v1/compress", body, headers)
+                reply = link.getresponse()
+                reply.read()
+                if reply.status != 200:
+                    raise RuntimeError(f"the service answered {reply.status}")
+            link.close()
+
+        with ThreadPoolExecutor(clients) as pool:
+            list(pool.map(ask, [requests // clients] * clients))
+
+    def _is_ready(self) -> bool:
+        link = HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            link.request("GET", "/health/ready")
+            return link.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            link.close()

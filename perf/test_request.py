@@ -1,0 +1,96 @@
+"""Service CPU per request against the same libvips calls without HTTP: `make bench`.
+
+In each round the same picture goes first through `pixels.pipeline` in bare processes, as many as encode processes, and
+then through a running service by 8 concurrent clients. The ratio raw/service is 1 where HTTP, keys, limits and the
+hand-over between processes cost nothing. The clients' own CPU is not counted.
+"""
+
+import multiprocessing
+import multiprocessing.pool
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import pyvips
+
+from perf.running import RunningService
+from pixels.options import Options
+
+CLIENTS = 8
+PROCESSES = os.cpu_count() or 1
+ROUNDS = 9
+#: Size, what is asked, and requests a round: enough that a round takes seconds.
+WORKS: dict[str, tuple[tuple[int, int], dict[str, Any], int]] = {
+    "JPEG 1000x667 q75": ((1000, 667), {"quality": 75}, 400),
+    "JPEG 1600x1067 to WebP q75": ((1600, 1067), {"quality": 75, "format": "webp"}, 24),
+    "JPEG 1000x667 to AVIF q60": ((1000, 667), {"quality": 60, "format": "avif"}, 16),
+}
+
+
+def photograph(width: int, height: int) -> bytes:
+    """A JPEG with about a photo's detail, drawn by libvips; the same on every machine."""
+    base = pyvips.Image.perlin(width, height, cell_size=96, seed=1)
+    detail = pyvips.Image.gaussnoise(width, height, sigma=9, mean=0, seed=2).gaussblur(0.7)
+    bands = [base.rot180() * 70 + 120 + detail, base * 80 + 125 + detail, base.fliphor() * 75 + 118 + detail]
+    image = bands[0].bandjoin(bands[1:]).cast("uchar").copy(interpretation="srgb")
+    data: bytes = image.jpegsave_buffer(Q=92)
+    return data
+
+
+def compress_raw(source: bytes, options: Options, count: int) -> float:
+    """Compress `count` times in this process; the CPU seconds of all its threads."""
+    from pixels.pipeline import compress
+
+    begun = time.process_time()
+    for _ in range(count):
+        compress(source, options)
+    return time.process_time() - begun
+
+
+def prepare() -> None:
+    """Set up a bare process as an encode process is."""
+    from pixels import vips
+
+    vips.prepare()
+    vips.warm()
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[RunningService]:
+    with RunningService() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[multiprocessing.pool.Pool]:
+    with multiprocessing.get_context("forkserver").Pool(PROCESSES, prepare) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_request(benchmark: Any, service: RunningService, bare: multiprocessing.pool.Pool, name: str) -> None:
+    (width, height), fields, requests = WORKS[name]
+    source, options = photograph(width, height), Options(**fields)
+    ratios, raws, served = [], [], []
+
+    def run_round() -> None:
+        each = requests // PROCESSES
+        raw_s = sum(bare.starmap(compress_raw, [(source, options, each)] * PROCESSES, chunksize=1))
+        begun = service.cpu_s()
+        service.compress_many(source, fields, requests=requests, clients=CLIENTS)
+        service_s = service.cpu_s() - begun
+        raws.append(1e3 * raw_s / (each * PROCESSES))
+        served.append(1e3 * service_s / requests)
+        ratios.append(raws[-1] / served[-1])
+
+    benchmark.pedantic(run_round, rounds=ROUNDS, iterations=1, warmup_rounds=1)
+    benchmark.extra_info |= {
+        "raw_cpu_ms": round(statistics.median(raws[1:]), 2),
+        "service_cpu_ms": round(statistics.median(served[1:]), 2),
+        "raw_over_service": round(statistics.median(ratios[1:]), 3),
+        "lowest": round(min(ratios[1:]), 3),
+        "highest": round(max(ratios[1:]), 3),
+    }

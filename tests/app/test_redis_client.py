@@ -1,0 +1,77 @@
+"""The client of Redis: ends in time, keeps to its connections, and replaces those that are gone."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeout
+
+from app.adapters.embedded import EmbeddedValkey
+from app.adapters.redis_client import open_client
+
+
+def ping_in_a_pipeline(client: Redis) -> Awaitable[Any]:
+    return client.pipeline(transaction=False).ping().execute()
+
+
+@pytest.mark.parametrize("ask", [Redis.ping, ping_in_a_pipeline])
+def test_whatever_is_asked_of_a_frozen_server_ends_at_the_time_out_and_works_again_after(
+    valkey: EmbeddedValkey, short_folder: Path, ask: Callable[[Redis], Awaitable[Any]]
+) -> None:
+    async def scenario() -> None:
+        async with (
+            asyncio.timeout(60),
+            open_client(f"unix://{short_folder / 's'}", 0.2) as client,
+            open_client(f"unix://{short_folder / 's'}", 30, max_in_flight=2) as patient,
+        ):
+            await client.ping()
+            os.kill(valkey.pid, signal.SIGSTOP)
+            answers = await asyncio.gather(*[ask(client) for _ in range(100)], return_exceptions=True)
+            os.kill(valkey.pid, signal.SIGCONT)
+            assert {type(answer) for answer in answers} == {RedisTimeout}
+            assert await ask(patient)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("ask", [Redis.ping, ping_in_a_pipeline])
+def test_hundreds_at_once_take_turns_on_a_few_connections(
+    redis_address: str, ask: Callable[[Redis], Awaitable[Any]]
+) -> None:
+    async def scenario() -> None:
+        async with open_client(redis_address, 30, max_in_flight=4) as client:
+            await asyncio.gather(*[ask(client) for _ in range(500)])
+            assert len(await client.client_list()) == 4
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_that_the_server_closed_while_idle_is_replaced_unnoticed(redis_address: str) -> None:
+    async def scenario() -> None:
+        async with open_client(redis_address, 30) as client:
+            number = await client.client_id()
+            with redis.Redis.from_url(redis_address) as other:
+                other.client_kill_filter(_id=str(number))
+                # One more round trip: the server closes what it kills after it has answered.
+                other.ping()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert await client.client_id() != number
+
+    asyncio.run(scenario())
+
+
+def test_no_server_is_an_error_of_redis_at_once() -> None:
+    async def scenario() -> None:
+        async with asyncio.timeout(30), open_client("unix:///absent/s", 3600) as client:
+            with pytest.raises(RedisConnectionError):
+                await client.ping()
+
+    asyncio.run(scenario())
