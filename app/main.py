@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 from litestar import Litestar
-from litestar.di import Provide
 
 from app import logs
 from app.api import health, reference, replies, routes
@@ -18,16 +17,24 @@ def create() -> Edge:
     """Make the application from the environment's settings."""
     settings = Settings.from_environment()
     logs.configure(settings)
-    parts = assemble(settings)
+    return Edge(cast("ASGIApp", build(assemble(settings))))
+
+
+def build(parts: Parts) -> Litestar:
+    """Put routes, errors and lifetimes together."""
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None]:
         async with parts.running():
             yield
 
-    application = Litestar(
-        route_handlers=[routes.router(parts.keys, parts.limiter), health.router(), reference.router(settings)],
-        dependencies=_dependencies(parts),
+    return Litestar(
+        route_handlers=[
+            routes.compression(parts.keys, parts.limiter, parts.compressor, parts.buffers, parts.settings),
+            routes.polling(parts.keys, parts.limiter),
+            health.router(parts.readiness),
+            reference.router(parts.settings),
+        ],
         exception_handlers={Exception: replies.error},
         lifespan=[lifespan],
         # Litestar's own document would know nothing of bodies that are read from the socket.
@@ -37,16 +44,3 @@ def create() -> Edge:
         # Litestar's own set-up would replace ours.
         logging_config=None,
     )
-    return Edge(cast("ASGIApp", application))
-
-
-def _dependencies(parts: Parts) -> dict[str, Provide]:
-    def provide(value: object) -> Provide:
-        return Provide(lambda: value, sync_to_thread=False)
-
-    return {
-        "settings": provide(parts.settings),
-        "buffers": provide(parts.buffers),
-        "compressor": provide(parts.compressor),
-        "readiness": provide(parts.readiness),
-    }

@@ -15,6 +15,8 @@ from typing import Self
 from perf.processes import cpu_s
 
 _START_S = 60
+#: As long as curl's.
+_BOUNDARY = "------------------------5aKx8TqW2mZr7LcV9dYbNe"
 
 
 class RunningService:
@@ -70,11 +72,14 @@ class RunningService:
         RuntimeError
             An answer was not 200.
         """
-        part = '--x\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
-        fields = "".join(part.format(name, value) for name, value in options.items())
-        file = '--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\nContent-Type: image/jpeg\r\n\r\n'
-        body = (fields + file).encode() + source + b"\r\n--x--\r\n"
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "multipart/form-data; boundary=x"}
+        part = '--{}\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+        fields = "".join(part.format(_BOUNDARY, name, value) for name, value in options.items())
+        file = 'Content-Disposition: form-data; name="file"; filename="a"\r\nContent-Type: image/jpeg'
+        body = f"{fields}--{_BOUNDARY}\r\n{file}\r\n\r\n".encode() + source + f"\r\n--{_BOUNDARY}--\r\n".encode()
+        headers = {
+            "Authorization": f"Bearer {self._key}",
+            "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
+        }
 
         def ask(count: int) -> None:
             link = HTTPConnection("127.0.0.1", self.port)

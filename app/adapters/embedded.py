@@ -16,8 +16,10 @@ from typing import Final, Self
 
 from app import death_pact
 
-#: A server that died with its starter may need a moment to leave the folder.
-_LOCK_WAIT_S: Final = 2.0
+#: A starter that is about to end gets this long to leave the folder.
+_STARTER_WAIT_S: Final = 1.0
+#: A server whose starter is gone syncs its data before it leaves the folder.
+_SERVER_WAIT_S: Final = 10.0
 #: Reading a large append-only file back takes seconds.
 _START_DEADLINE_S: Final = 60.0
 _STOP_DEADLINE_S: Final = 10.0
@@ -36,10 +38,13 @@ class FolderInUse(EmbeddedError):
 class EmbeddedValkey:
     """A Valkey that lives in `data_dir` and listens on a unix socket that only its owner can open.
 
-    Its append-only file is written before each answer and synced every second: killing the server loses nothing that
-    it acknowledged, a power cut up to a second. It runs in a session of its own, so a signal to the caller's process
-    group (Ctrl-C, a supervisor's SIGTERM) leaves it up until `stop`. On Linux it ends with the process that started
-    it, however that ends. Elsewhere a starter that is killed leaves it running, and the next start ends it.
+    Its append-only file is written before each answer and synced every second. Ending it, or its starter, loses
+    nothing. A power cut loses up to a second. SIGKILL of the server itself loses nothing on a disk that keeps up;
+    while a sync is under way Valkey holds writes back, answers all the same, and then loses those, 2 s at most.
+
+    It runs in a session of its own, so a signal to the caller's process group (Ctrl-C, a supervisor's SIGTERM) leaves
+    it up until `stop`. On Linux it ends with the process that started it, however that ends. Elsewhere a starter that
+    is killed leaves it running, and the next start ends it.
 
     Start it from the main thread: Linux ends it with the *thread* that started it.
 
@@ -104,8 +109,6 @@ class EmbeddedValkey:
                 self._process.wait()
             self._process = None
         if self._lock is not None:
-            # Closing alone would leave the folder taken while a forked child lives.
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
             os.close(self._lock)
             self._lock = None
 
@@ -125,19 +128,20 @@ class EmbeddedValkey:
         writes to the folder, even where its starter died first.
         """
         lock = os.open(self._data_dir / "valkey.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        deadline = time.monotonic() + _LOCK_WAIT_S
+        begun = time.monotonic()
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                starter = os.pread(lock, 20, 0).decode()
-                if time.monotonic() >= deadline:
+                starter = int(os.pread(lock, 20, 0) or 0)
+                is_there = starter != 0 and _exists(starter)
+                if time.monotonic() - begun >= (_STARTER_WAIT_S if is_there else _SERVER_WAIT_S):
                     os.close(lock)
                     raise FolderInUse(
-                        f"{self._data_dir} is in use by process {starter or '(starting)'}: stop it, or set DATA_DIR"
+                        f"{self._data_dir} is in use by process {starter or 'unknown'}: stop it, or set DATA_DIR"
                     ) from None
                 # Not on Linux: a starter in another container has no process here either, and is well.
-                if not death_pact.IS_POSSIBLE and starter and not _exists(int(starter)):
+                if starter and not is_there and not death_pact.IS_POSSIBLE:
                     self._send(b"SHUTDOWN NOSAVE\r\n")
                 time.sleep(_POLL_S)
             else:
@@ -168,7 +172,8 @@ class EmbeddedValkey:
                 pass_fds=[lock],
                 # The socket exists before Valkey sets its mode.
                 umask=0o077,
-                preexec_fn=death_pact.death_pact(signal.SIGKILL),  # noqa: PLW1509  it only calls into the C library
+                # SIGTERM, not SIGKILL: Valkey writes and syncs what it holds back first.
+                preexec_fn=death_pact.death_pact(signal.SIGTERM),  # noqa: PLW1509  it only calls into the C library
             )
         except OSError as error:
             raise EmbeddedError(f"{server} does not start: {error}") from error

@@ -10,13 +10,12 @@ import secrets
 import zlib
 from typing import Final
 
-#: What every key matches; for redaction too.
-KEY_PATTERN: Final = re.compile(r"cz_live_[0-9A-Za-z]{36}", re.ASCII)
 #: Length of what is kept to recognise a key by: ``cz_live_`` and 4 of its 36 characters.
 SHOWN: Final = 12
 
 _PREFIX: Final = "cz_live_"
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PATTERN: Final = re.compile(_PREFIX + r"[0-9A-Za-z]{36}")
 _RANDOM: Final = 30
 _CHECKSUM: Final = 6
 _SECRET_BYTES: Final = 32
@@ -40,7 +39,7 @@ def make_webhook_secret() -> str:
 
 def is_well_formed(key: str) -> bool:
     """Whether `key` has the form of a key and its checksum is right."""
-    return KEY_PATTERN.fullmatch(key) is not None and _checksum(key[:-_CHECKSUM]) == key[-_CHECKSUM:]
+    return _PATTERN.fullmatch(key) is not None and _checksum(key[:-_CHECKSUM]) == key[-_CHECKSUM:]
 
 
 def digest(pepper: bytes, key: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.api.parameters import MAX_BODY_BYTES, MAX_QUALITY, MAX_SIDE_PX
+from app.api.parameters import MAX_BODY_BYTES, MAX_QUALITY, MAX_SIDE_PX, SWITCH_WORDS
 from app.ports.limiter import WINDOW_S
 from app.service.netguard import MAX_URL_LENGTH, PORTS
 from app.settings import MB, Settings
@@ -19,10 +19,9 @@ Schema = Mapping[str, Any]
 #: Spellings beside the formats' names, such as `jpg`.
 _ALIASES: Final = sorted({one.extension for one in FORMATS.values()} - set(FORMATS))
 _PORTS: Final = ", ".join(map(str, sorted(PORTS)))
-_SWITCH_WORDS: Final = (("true", "false"), ("1", "0"), ("yes", "no"), ("on", "off"))
 #: JSON Schema's regular expressions have no flag for "in any case".
 _SWITCH_PATTERN: Final = "^(?:{})$".format(
-    "|".join("".join(f"[{one}{one.upper()}]" for one in word) for pair in _SWITCH_WORDS for word in pair)
+    "|".join("".join(f"[{one}{one.upper()}]" for one in word) for pair in SWITCH_WORDS for word in pair)
 )
 
 
@@ -91,7 +90,7 @@ def parameters(settings: Settings) -> dict[str, Parameter]:
                 "anyOf": [{"type": "boolean"}, {"enum": [1, 0]}, {"type": "string", "pattern": _SWITCH_PATTERN}],
                 "default": True,
             },
-            f"{', '.join(f'`{on}` or `{off}`' for on, off in _SWITCH_WORDS)}, in any case",
+            f"{', '.join(f'`{on}` or `{off}`' for on, off in SWITCH_WORDS)}, in any case",
             "Stripping drops EXIF, XMP, IPTC and the colour profile, and converts the colours to sRGB. `false` carries "
             "them over.",
         ),

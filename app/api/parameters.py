@@ -29,7 +29,9 @@ MAX_QUALITY: Final = 100
 _SHOWN_CHARACTERS: Final = 40
 
 _FORMATS: Final = {name: name for name in ("jpeg", "png", "webp", "avif", "auto")} | {"jpg": "jpeg"}
-_SWITCHES: Final = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
+#: The words for yes and no, in pairs.
+SWITCH_WORDS: Final = (("true", "false"), ("1", "0"), ("yes", "no"), ("on", "off"))
+_SWITCHES: Final = {word: word == pair[0] for pair in SWITCH_WORDS for word in pair}
 # One spelling a number: no sign, no leading zero (some would read it as octal), no digits but ASCII's.
 _INTEGER = re.compile(r"[1-9][0-9]{0,4}")
 # Controls, and the surrogates that stand for bytes which are no UTF-8.

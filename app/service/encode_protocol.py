@@ -9,6 +9,7 @@ import socket
 
 import msgspec
 
+from pixels.formats import FormatName
 from pixels.options import Limits, Options
 
 LENGTH_BYTES = 4
@@ -34,7 +35,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     """The result's facts; its `size` bytes are in the result file. Times in milliseconds."""
 
     size: int
-    format: str
+    format: FormatName
     width: int
     height: int
     quality: int

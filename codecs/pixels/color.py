@@ -8,8 +8,9 @@ from pixels.vips import pyvips
 _ICC: Final = "icc-profile-data"
 #: Relative colorimetric: colours that sRGB holds stay exactly what they are.
 _INTENT: Final = "relative"
-#: Levels of 255 by which a profile's colours may differ from sRGB's and still be told sRGB: rounding in its tables.
-_SRGB_TOLERANCE: Final = 1.0
+#: Levels of 255 by which a profile's colours may differ from sRGB's and still be told sRGB: profiles hold rounded
+#: numbers, which show most where colours are most saturated.
+_SRGB_TOLERANCE: Final = 2.0
 #: Profiles beyond this size are converted with, never remembered.
 _MAX_REMEMBERED_BYTES: Final = 65_536
 

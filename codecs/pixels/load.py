@@ -6,6 +6,7 @@ from typing import Any, Final
 from pixels.errors import DecodeFailed, EncodeFailed, ImageTooLarge, PixelsError
 from pixels.formats import FormatName
 from pixels.options import Limits
+from pixels.png_metadata import PngMetadata, read_metadata
 from pixels.sniff import Sniffed
 from pixels.vips import pyvips
 
@@ -52,6 +53,8 @@ class Picture:
         self.format = kind.format
         self.data = data
         self._options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
+        # What an earlier image left behind is no part of this one's story.
+        pyvips.vips_lib.vips_error_clear()
         try:
             image = self._load()
             self.width, self.height = image.get("width"), image.get("height")
@@ -62,6 +65,8 @@ class Picture:
                 image = self._load()
         except pyvips.Error as error:
             raise _decoder_error(self.format, str(error.detail)) from error
+        self._overlooked = read_metadata(data) if self.format == "png" else PngMetadata()
+        image = self._with_overlooked(image)
         self._header = image
         self._unread = True
         stated = image.get("orientation") if image.get_typeof("orientation") else 1
@@ -109,12 +114,10 @@ class Picture:
             The source cannot be read; `blame` turns it into an error of ours.
         """
         shrink = self._shrink_on_load(wanted)
-        if shrink:
-            return self._load(**shrink)
-        if self._unread:
-            self._unread = False
-            return self._header
-        return self._load()
+        if shrink or not self._unread:
+            return self._with_overlooked(self._load(**shrink))
+        self._unread = False
+        return self._header
 
     def blame(self, error: pyvips.Error) -> PixelsError:
         """Find out whether `error`, raised while pixels flowed into an encoder, is the source's fault or ours.
@@ -133,6 +136,22 @@ class Picture:
         image = pyvips.Operation.call(_LOADERS[self.format], source, **self._options, **more)
         # The source reads from our memory for as long as the image is read.
         image._references.append(source)
+        return image
+
+    def _with_overlooked(self, image: Any) -> Any:
+        """Add the EXIF and XMP that libvips does not see in a PNG."""
+        late = self._overlooked
+        adds_exif = late.exif is not None and not image.get_typeof("exif-data")
+        adds_xmp = late.xmp is not None and not image.get_typeof("xmp-data")
+        if not adds_exif and not adds_xmp:
+            return image
+        image = image.copy()
+        if adds_exif:
+            image.set_type(pyvips.GValue.blob_type, "exif-data", late.exif)
+            if late.is_legacy:
+                image.set_type(pyvips.GValue.gint_type, "orientation", 1)
+        if adds_xmp:
+            image.set_type(pyvips.GValue.blob_type, "xmp-data", late.xmp)
         return image
 
     def _shrink_on_load(self, wanted: tuple[int, int]) -> dict[str, float]:

@@ -1,6 +1,6 @@
-"""Finds the file to return where an encode is not smaller than its source.
+"""Finds the file to return where an encode is hardly smaller than its source.
 
-Format and size are the source's, and then a result is never larger:
+With format and size kept, a result is never larger than the source. If the encode is:
 
 1. Where the source shows what was asked for - it is upright, and in sRGB if metadata goes - its own compressed data
    returns: whole, or with its metadata cut out and the rest as it was.
@@ -13,7 +13,7 @@ Format and size are the source's, and then a result is never larger:
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +26,11 @@ from pixels.strip import NotStrippable, strip, strip_png
 Render = Callable[[int], Any]
 
 
+#: A smaller encode than this share of the source is taken as it is: metadata is seldom as large as the rest, and to
+#: find out how large costs time.
+_NEAR: Final = 0.75
+
+
 class Settled(msgspec.Struct, frozen=True):
     """What returns: `original` tells that the pixels are the source's own compressed data."""
 
@@ -35,23 +40,37 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 def settle(picture: Picture, encoded: bytes, quality: int, render: Render, *, strip_metadata: bool) -> Settled:
-    """Choose what returns for a source that `encoded`, at `quality`, is not smaller than.
+    """Choose what returns for a source that was encoded in its own format and size, at `quality`.
 
     Raises
     ------
     pyvips.Error
         An encoder refused the picture.
     """
+    result = Settled(encoded, quality, original=False)
+    if len(encoded) < _NEAR * len(picture.data):
+        return result
     if _shows_what_was_asked(picture, strip_metadata=strip_metadata):
-        if not strip_metadata:
-            return Settled(picture.data, 100, original=True)
-        try:
-            return Settled(_shorter(picture.data, strip(picture.data, picture.format)), 100, original=True)
-        except NotStrippable:
-            pass
+        kept = _keep(picture, strip_metadata=strip_metadata)
+        if kept is not None and len(kept) <= len(encoded):
+            return Settled(kept, 100, original=True)
+    if len(encoded) <= len(picture.data):
+        return result
     if picture.format == "png" and quality == 100:
         return _settle_lossless(picture, encoded, render, strip_metadata=strip_metadata)
     return _settle_lower(picture, encoded, quality, render(8), strip_metadata=strip_metadata)
+
+
+def _keep(picture: Picture, *, strip_metadata: bool) -> bytes | memoryview | None:
+    """Return the source's own data, without its metadata if that goes; None where it cannot be cut out."""
+    if not strip_metadata:
+        return picture.data
+    try:
+        stripped = strip(picture.data, picture.format)
+    except NotStrippable:
+        return None
+    # Nothing was cut out: the source itself is as good, and costs no copy further on.
+    return picture.data if len(stripped) == len(picture.data) else stripped
 
 
 def _shows_what_was_asked(picture: Picture, *, strip_metadata: bool) -> bool:
@@ -62,8 +81,6 @@ def _shows_what_was_asked(picture: Picture, *, strip_metadata: bool) -> bool:
 
 
 def _settle_lossless(picture: Picture, encoded: bytes, render: Render, *, strip_metadata: bool) -> Settled:
-    if len(encoded) == len(picture.data):
-        return Settled(encoded, 100, original=False)
     in_8_bits = encode(render(8), "png", 100, strip=strip_metadata)
     if len(in_8_bits) <= len(picture.data):
         return Settled(in_8_bits, 100, original=False)
@@ -89,8 +106,3 @@ def _settle_lower(picture: Picture, encoded: bytes, quality: int, image: Any, *,
             if not fits and len(attempt) < len(best):
                 best, best_quality = attempt, middle
     return Settled(best, best_quality, original=False)
-
-
-def _shorter(data: memoryview, stripped: bytes) -> bytes | memoryview:
-    # Nothing was cut out: the source itself is as good, and costs no copy further on.
-    return data if len(stripped) == len(data) else stripped

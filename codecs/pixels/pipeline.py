@@ -107,8 +107,7 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
     try:
         encoded = encode(render(16 if target == "png" and quality == 100 else 8), target, quality, strip=strip)
         result = never_larger.Settled(encoded, quality, original=False)
-        comparable = target == picture.format and size == picture.upright_size
-        if comparable and len(encoded) >= len(data):
+        if target == picture.format and size == picture.upright_size:
             result = never_larger.settle(picture, encoded, quality, render, strip_metadata=strip)
     except pyvips.Error as error:
         raise picture.blame(error) from error
@@ -133,6 +132,8 @@ def _render(picture: Picture, size: tuple[int, int], target: FormatName, depth: 
         image = resize.flatten_on_white(image)
     image = resize.resize_frames(image, picture.frames, width, height)
     image = resize.lay_upright(image, picture.frames, picture.orientation)
+    if not strip and (picture.orientation != 1 or size != picture.upright_size):
+        image = resize.without_thumbnail(image)
     return color.convert(image, strip=strip, depth=depth, holds_grey=target in HOLD_GREY)
 
 

@@ -1,9 +1,11 @@
 """Sizes and turns: fits an image inside a box, and lays it upright."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from pixels.vips import pyvips
+
+_THUMBNAIL: Final = "jpeg-thumbnail-data"
 
 
 def fit_inside(width: int, height: int, max_width: int | None, max_height: int | None) -> tuple[int, int]:
@@ -54,6 +56,15 @@ def lay_upright(image: Any, frames: int, orientation: int) -> Any:
     if orientation == 1:
         return image
     return _each_frame(image.copy_memory(), frames, pyvips.Image.autorot)
+
+
+def without_thumbnail(image: Any) -> Any:
+    """Drop the preview inside EXIF: it is no longer like the picture once that was turned or resized."""
+    if not image.get_typeof(_THUMBNAIL):
+        return image
+    bare = image.copy()
+    bare.remove(_THUMBNAIL)
+    return bare
 
 
 def _each_frame(image: Any, frames: int, change: Callable[[Any], Any]) -> Any:

@@ -7,11 +7,10 @@ import contextlib
 import ctypes
 import logging
 import os
-from typing import Final
+from typing import Any, Final
 
-# libvips reads these when it starts, so they come before the import. Whoever spawns the process may set others.
+# libvips reads it when it starts, so it comes before the import. Whoever spawns the process may set another.
 os.environ.setdefault("VIPS_CONCURRENCY", "1")
-os.environ.setdefault("VIPS_WARNING", "0")  # a customer's broken file is no news for our standard error
 
 import pyvips as pyvips  # an export, see above
 
@@ -38,8 +37,9 @@ def prepare() -> None:
     this process, whatever a file claims to be. `VIPS_CONCURRENCY` (default 1) is the number of threads an image is
     worked on with: many processes of one thread each finish more images than one process of many.
     """
-    # pyvips logs a line for every operation at INFO.
-    logging.getLogger("pyvips").setLevel(logging.WARNING)
+    # pyvips logs a line for every operation at INFO, and whatever is odd about a customer's file as a WARNING.
+    logging.getLogger("pyvips").setLevel(logging.ERROR)
+    _decode_any_text()
     pyvips.concurrency_set(int(os.environ["VIPS_CONCURRENCY"]))
     _keep_freed_memory()
     # No operation comes twice, and a cached one would keep a customer's pixels alive.
@@ -48,6 +48,20 @@ def prepare() -> None:
         pyvips.operation_block_set(base, True)
         for name in allowed:
             pyvips.operation_block_set(name, False)
+
+
+def _decode_any_text() -> None:
+    """Let pyvips read messages that are no UTF-8.
+
+    libvips quotes files in its messages, and pyvips decodes them strictly. A quoted byte above 127 would raise
+    UnicodeDecodeError there and stay in libvips' buffer, so that every image after it failed too.
+    """
+
+    def to_string(text: Any) -> str:
+        return "NULL" if text == pyvips.ffi.NULL else pyvips.ffi.string(text).decode("utf-8", "replace")
+
+    # Both modules hold the function by name: errors are read in the one, log messages in the other.
+    pyvips.error._to_string = pyvips._to_string = to_string
 
 
 def _keep_freed_memory() -> None:

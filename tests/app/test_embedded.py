@@ -6,11 +6,16 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from app import death_pact
 from app.adapters import embedded
 from app.adapters.embedded import EmbeddedError, EmbeddedValkey, FolderInUse
 
@@ -19,11 +24,12 @@ STARTER = """
 import signal, sys
 from pathlib import Path
 import redis
+from app import death_pact
 from app.adapters import embedded
 
 signal.signal(signal.SIGTERM, lambda *_: None)
 folder = Path(sys.argv[1])
-embedded._ENDS_WITH_STARTER = sys.argv[2] == "ends_with_starter"
+death_pact.IS_POSSIBLE = sys.argv[2] == "ends_with_starter"
 with embedded.EmbeddedValkey(folder, folder / "s") as server:
     print(server.pid, flush=True)
     for _ in sys.stdin:
@@ -32,7 +38,7 @@ with embedded.EmbeddedValkey(folder, folder / "s") as server:
 
 
 def connect(folder: Path) -> redis.Redis:
-    return redis.Redis(unix_socket_path=str(folder / "s"))
+    return redis.Redis(unix_socket_path=str(folder / "s"), retry=Retry(NoBackoff(), 0))
 
 
 def launch_starter(folder: Path, mode: str = "ends_with_starter") -> tuple["subprocess.Popen[str]", int]:
@@ -71,13 +77,22 @@ def test_its_files_are_readable_by_their_owner_alone(short_folder: Path) -> None
 
 
 def test_a_second_start_on_the_same_folder_is_refused_and_harms_nothing(
-    valkey: EmbeddedValkey, short_folder: Path, monkeypatch: pytest.MonkeyPatch
+    valkey: EmbeddedValkey, short_folder: Path
 ) -> None:
-    monkeypatch.setattr(embedded, "_LOCK_WAIT_S", 0.05)
     connect(short_folder).set("a", "b")
     with pytest.raises(FolderInUse, match=rf"{short_folder} is in use by process {os.getpid()}.*DATA_DIR"):
         EmbeddedValkey(short_folder, short_folder / "s").start()
     assert connect(short_folder).get("a") == b"b"
+
+
+def test_a_folder_that_another_container_uses_is_refused_though_its_process_cannot_be_seen(
+    valkey: EmbeddedValkey, short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "_SERVER_WAIT_S", 0.05)
+    monkeypatch.setattr(embedded, "_exists", lambda _: False)
+    with pytest.raises(FolderInUse):
+        EmbeddedValkey(short_folder, short_folder / "s").start()
+    assert connect(short_folder).ping()
 
 
 def test_starting_what_runs_changes_nothing(valkey: EmbeddedValkey) -> None:
@@ -102,18 +117,28 @@ def test_stop_ends_a_frozen_server(valkey: EmbeddedValkey, short_folder: Path) -
         assert connect(short_folder).ping()
 
 
-def test_a_killed_server_starts_again_with_every_acknowledged_write(valkey: EmbeddedValkey, short_folder: Path) -> None:
+def test_a_killed_server_starts_again_with_every_write_that_reached_its_file(
+    valkey: EmbeddedValkey, short_folder: Path, kill_valkey: Callable[[], None]
+) -> None:
     client = connect(short_folder)
     for number in range(2000):
         client.set(f"key{number}", number)
     killed = valkey.pid
-    os.kill(killed, signal.SIGKILL)
-    os.waitid(os.P_PID, killed, os.WEXITED | os.WNOWAIT)
+    kill_valkey()
     valkey.start()
     assert valkey.pid not in {None, killed}
     assert connect(short_folder).dbsize() == 2000
 
 
+@pytest.fixture
+def no_server_left(short_folder: Path) -> Iterator[None]:
+    """End a server that a failed test left without a starter."""
+    yield
+    with suppress(redis.ConnectionError):
+        connect(short_folder).shutdown(nosave=True)
+
+
+@pytest.mark.usefixtures("no_server_left")
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its starter")
 def test_kill_9_of_the_starter_ends_it(short_folder: Path) -> None:
     starter, pid = launch_starter(short_folder)
@@ -125,6 +150,7 @@ def test_kill_9_of_the_starter_ends_it(short_folder: Path) -> None:
         assert connect(short_folder).get("a") == b"b"
 
 
+@pytest.mark.usefixtures("no_server_left")
 def test_where_it_outlives_a_killed_starter_the_next_start_ends_it(
     short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +158,7 @@ def test_where_it_outlives_a_killed_starter_the_next_start_ends_it(
     connect(short_folder).set("a", "b")
     end(starter)
     assert connect(short_folder).info("server")["process_id"] == pid
-    monkeypatch.setattr(embedded, "_ENDS_WITH_STARTER", False)
+    monkeypatch.setattr(death_pact, "IS_POSSIBLE", False)
     with EmbeddedValkey(short_folder, short_folder / "s") as server:
         assert connect(short_folder).info("server")["process_id"] == server.pid != pid
         assert connect(short_folder).get("a") == b"b"

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 
+from app.adapters import redis_limiter
 from app.adapters.breaker import Breaker
 from app.adapters.embedded import EmbeddedValkey
 from app.adapters.redis_client import open_client
@@ -171,6 +173,7 @@ def test_a_limit_lowered_within_a_window_never_tells_less_than_none_left(redis_a
             await limiter.spend("compress", "k", 100, cost=50)
             window = await limiter.spend("compress", "k", 20)
             assert (window.allowed, window.remaining) == (False, 0)
+            assert (await limiter.spend("compress", "k", 20, cost=0)).remaining == 0
 
     run(scenario())
 
@@ -196,14 +199,14 @@ def test_a_frozen_redis_leaves_each_process_its_share_until_it_answers_again(
 
 
 def test_a_killed_redis_opens_the_breaker_and_its_window_goes_on_after_the_restart(
-    valkey: EmbeddedValkey, short_folder: Path
+    valkey: EmbeddedValkey, short_folder: Path, kill_valkey: Callable[[], None]
 ) -> None:
     async def scenario() -> None:
         async with open_client(f"unix://{short_folder / 's'}", 0.1) as client:
             breaker = Breaker(pause_s=0.05)
             limiter = RedisLimiter(client, breaker)
             first = await limiter.spend("compress", "k", 50, cost=40)
-            await asyncio.to_thread(kill, valkey.pid)
+            await asyncio.to_thread(kill_valkey)
             for _ in range(10):
                 assert (await limiter.spend("compress", "k", 50)).allowed
             assert breaker.is_open
@@ -226,6 +229,20 @@ def test_a_redis_that_never_was_is_no_error() -> None:
             look = await limiter.spend("compress", "k", 2, cost=0)
             assert (look.allowed, look.remaining, look.reset_at) == (True, 0, answers[0].reset_at)
             assert 1 <= look.reset_in_s <= WINDOW_S
+            costly = [await limiter.spend("poll", "k", 5, cost=cost) for cost in (3, 3, 2)]
+            assert [window.allowed for window in costly] == [True, False, True]
+
+    run(scenario())
+
+
+def test_a_local_window_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_limiter, "WINDOW_S", 1)
+
+    async def scenario() -> None:
+        async with limiting("unix:///absent/s") as limiter:
+            assert [(await limiter.spend("compress", "k", 1)).allowed for _ in range(2)] == [True, False]
+            await asyncio.sleep(1)
+            assert (await limiter.spend("compress", "k", 1)).allowed
 
     run(scenario())
 
@@ -239,12 +256,6 @@ def test_a_redis_that_refuses_commands_counts_as_away(valkey: EmbeddedValkey, sh
             assert limiter.decided_locally == 1
 
     run(scenario())
-
-
-def kill(pid: int) -> None:
-    """End a child process at once and wait until it is gone, but leave it to its owner to reap."""
-    os.kill(pid, signal.SIGKILL)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
 async def wait_for_redis(limiter: RedisLimiter) -> None:

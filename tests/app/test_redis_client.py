@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,21 @@ def test_hundreds_at_once_take_turns_on_a_few_connections(
         async with open_client(redis_address, 30, max_in_flight=4) as client:
             await asyncio.gather(*[ask(client) for _ in range(500)])
             assert len(await client.client_list()) == 4
+
+    asyncio.run(scenario())
+
+
+def test_a_busy_event_loop_is_not_taken_for_a_slow_server(redis_address: str) -> None:
+    async def be_busy() -> None:
+        while True:
+            time.sleep(0.2)  # noqa: ASYNC251  # as the handling of many requests in one turn of the loop
+            await asyncio.sleep(0)
+
+    async def scenario() -> None:
+        async with open_client(redis_address, 0.1) as client:
+            busy = asyncio.create_task(be_busy())
+            await asyncio.gather(*[client.ping() for _ in range(20)])
+            busy.cancel()
 
     asyncio.run(scenario())
 

@@ -1,0 +1,78 @@
+"""Finds the EXIF and XMP of a PNG that libvips overlooks: behind the pixels, or in ImageMagick's text chunks.
+
+libpng reads what comes before the pixels; the specification lets eXIf and iTXt follow them. Before there was an eXIf
+chunk, programs wrote both as hexadecimal text under the keyword "Raw profile type exif".
+"""
+
+import binascii
+import zlib
+from typing import Final
+
+import msgspec
+
+from pixels import png_chunks
+
+_XMP_KEYWORD: Final = b"XML:com.adobe.xmp"
+_RAW_KEYWORDS: Final = {b"Raw profile type exif": "exif", b"Raw profile type xmp": "xmp"}
+_EXIF_PREFIX: Final = b"Exif\0\0"
+#: Text that unfolds to more is left out.
+_MAX_TEXT_BYTES: Final = 4 * 1024 * 1024
+
+
+class PngMetadata(msgspec.Struct):
+    """EXIF (from its TIFF header on) and XMP; `is_legacy` EXIF came as text, whose orientation no viewer applies."""
+
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    is_legacy: bool = False
+
+
+def read_metadata(data: memoryview) -> PngMetadata:
+    """Collect a PNG's EXIF and XMP wherever they are; what is broken counts as not there."""
+    found, legacy = PngMetadata(), PngMetadata()
+    for chunk in png_chunks.walk(data):
+        if chunk.kind == b"eXIf":
+            found.exif = found.exif or bytes(chunk.body)
+        elif chunk.kind in {b"iTXt", b"zTXt", b"tEXt"}:
+            keyword, text = _read_text(chunk)
+            if keyword == _XMP_KEYWORD:
+                found.xmp = found.xmp or text
+            elif keyword in _RAW_KEYWORDS:
+                setattr(legacy, _RAW_KEYWORDS[keyword], _decode_raw_profile(text))
+    if found.exif is None and legacy.exif is not None:
+        found.exif, found.is_legacy = legacy.exif.removeprefix(_EXIF_PREFIX), True
+    found.xmp = found.xmp or legacy.xmp
+    return found
+
+
+def _read_text(chunk: png_chunks.Chunk) -> tuple[bytes, bytes]:
+    """Split a text chunk into keyword and text, unpacked (PNG specification, third edition, 11.3.3)."""
+    keyword, _, rest = bytes(chunk.body).partition(b"\0")
+    if chunk.kind == b"tEXt":
+        return keyword, rest
+    if chunk.kind == b"zTXt":
+        return keyword, _inflate(rest[1:])
+    packed, rest = rest[:1] == b"\1", rest[2:]
+    _, _, rest = rest.partition(b"\0")
+    _, _, rest = rest.partition(b"\0")
+    return keyword, _inflate(rest) if packed else rest
+
+
+def _inflate(packed: bytes) -> bytes:
+    engine = zlib.decompressobj()
+    try:
+        text = engine.decompress(packed, _MAX_TEXT_BYTES)
+    except zlib.error:
+        return b""
+    return text if engine.eof else b""
+
+
+def _decode_raw_profile(text: bytes) -> bytes | None:
+    """Read ImageMagick's form: a line with the name, one with the length in bytes, then hexadecimal digits."""
+    _, _, body = text.strip().partition(b"\n")
+    length, _, digits = body.partition(b"\n")
+    try:
+        # By its length: some writers leave rubbish behind the digits.
+        return binascii.unhexlify(b"".join(digits.split())[: 2 * int(length)]) or None
+    except (binascii.Error, ValueError):
+        return None
