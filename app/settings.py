@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -106,7 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def redis_address(self) -> str:
         """The URL to reach Redis by, whether it is ours or given."""
-        return self.redis_url or f"unix://{self.valkey_socket}"
+        return self.redis_url or f"unix://{quote(str(self.valkey_socket))}"
 
     def pepper(self) -> bytes:
         """The secret that API keys are hashed with; made and kept in `data_dir` where none is set."""

@@ -18,7 +18,7 @@ from app.settings import Settings
 
 #: Beyond the drain: what a child may need to answer, log and exit before it is killed.
 _STOP_SLACK_S = 3.0
-_POLL_S = 0.1
+_POLL_S = 0.2
 #: glibc keeps an arena a thread and gives little back; two were the smallest that cost no speed.
 _CHILD_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "VIPS_CONCURRENCY": "1"}
 
@@ -27,40 +27,42 @@ class Stop(Exception):
     """SIGTERM or Ctrl-C came."""
 
 
-@contextlib.contextmanager
-def redis_running(settings: Settings) -> Iterator[None]:
-    """Keep a Redis within reach: the one that is set, or a private Valkey for as long as this lasts."""
-    if settings.redis_url:
-        yield
-        return
-    with EmbeddedValkey(settings.data_dir, settings.valkey_socket):
-        yield
-
-
 def serve(settings: Settings, announce: Callable[[], None]) -> int:
-    """Run Redis (unless one is set) and the API until SIGTERM or Ctrl-C; `announce` is called once they answer.
+    """Run Valkey (unless a Redis is set) and the API until SIGTERM or Ctrl-C; `announce` is called once they answer.
 
     Returns
     -------
     int
         The exit code: 0 after a stop that was asked for, otherwise the API's own.
+
+    Raises
+    ------
+    EmbeddedError
+        The private Valkey does not start.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     try:
-        with redis_running(settings), _child("api") as api:
-            while not _is_ready(settings):
-                if api.poll() is not None:
-                    return api.returncode or 1
+        with contextlib.ExitStack() as parts:
+            valkey = None
+            if not settings.redis_url:
+                valkey = parts.enter_context(EmbeddedValkey(settings.data_dir, settings.valkey_socket))
+            api = parts.enter_context(_child("api", stop_after_s=settings.drain_s + _STOP_SLACK_S))
+            announced = False
+            while api.poll() is None:
+                if valkey is not None:
+                    valkey.start()  # nothing while it runs; one that died comes back with its data
+                if not announced and _is_ready(settings):
+                    announced = True
+                    announce()
                 time.sleep(_POLL_S)
-            announce()
-            return api.wait()
+            return api.returncode
     except Stop:
         return 0
 
 
 @contextlib.contextmanager
-def _child(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def _child(*arguments: str, stop_after_s: float) -> Iterator[subprocess.Popen[bytes]]:
     """Run one of our own commands; on leaving, let it drain, then make sure that it is gone."""
     # -P: a folder named `app` where the user stands must not be taken for ours.
     command = [sys.executable, "-P", "-m", "app", *arguments]
@@ -76,7 +78,7 @@ def _child(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave a part behind
         process.terminate()
         try:
-            process.wait(Settings.from_environment().drain_s + _STOP_SLACK_S)
+            process.wait(stop_after_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

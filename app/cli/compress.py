@@ -1,6 +1,7 @@
 """`compressorize compress`: the API's pipeline on local files, one process a core."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
@@ -54,9 +55,8 @@ def run(
         options = parse_parameters(list(parameters.items()), has_file=True).options
     except ServiceError as error:
         raise click.UsageError(error.message) from None
-    folder = _output_folder(inputs, output)
+    work = _plan([Path(name) for name in inputs], output)
     limits = Limits(settings.max_pixels, settings.max_frames)
-    work = [(Path(name), Path(output) if output and folder is None else folder) for name in inputs]
     failed = 0
     with Progress(
         TextColumn("{task.description}"),
@@ -75,18 +75,27 @@ def run(
     return 1 if failed else 0
 
 
-def _output_folder(inputs: tuple[str, ...], output: str | None) -> Path | None:
-    """The folder that results go into; None where `output` is a file or not given."""
-    if output is None or (len(inputs) == 1 and not Path(output).is_dir() and not output.endswith(os.sep)):
-        return None
+def _plan(sources: list[Path], output: str | None) -> list[tuple[Path, Path, bool]]:
+    """Pair each source with where its result goes; True: the format's ending is still to be added."""
+    to_folder = output is not None and (len(sources) > 1 or Path(output).is_dir() or output.endswith(os.sep))
+    if output is not None and not to_folder:
+        return [(sources[0], Path(output), False)]
+    if output is None:
+        return [(source, source.with_name(f"{source.stem}.compressed"), True) for source in sources]
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
         raise click.UsageError(f"{output} is a file; several inputs need a folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    # Of two inputs that differ in their ending alone, neither may overwrite the other's result.
+    stems = Counter(source.stem for source in sources)
+    results = [folder / (source.stem if stems[source.stem] == 1 else source.name) for source in sources]
+    twice = [path.name for path, count in Counter(results).items() if count > 1]
+    if twice:
+        raise click.UsageError(f"Several inputs would be written to {twice[0]}; compress them into different folders.")
+    return [(source, result, True) for source, result in zip(sources, results, strict=True)]
 
 
-def _outcomes(work: list[tuple[Path, Path | None]], options: Options, limits: Limits, jobs: int) -> Iterator[Outcome]:
+def _outcomes(work: list[tuple[Path, Path, bool]], options: Options, limits: Limits, jobs: int) -> Iterator[Outcome]:
     """Yield outcomes as they come; with one file, without a second process."""
     if len(work) == 1:
         _prepare()
@@ -105,18 +114,15 @@ def _prepare() -> None:
     vips.prepare()
 
 
-def _compress_file(source: Path, output: Path | None, options: Options, limits: Limits) -> Outcome:
+def _compress_file(source: Path, output: Path, add_ending: bool, options: Options, limits: Limits) -> Outcome:
     from pixels.errors import PixelsError
     from pixels.pipeline import compress
 
     try:
         data = source.read_bytes()
         result = compress(data, options, limits)
-        extension = FORMATS[result.format].extension
-        if output is None:
-            output = source.with_name(f"{source.stem}.compressed.{extension}")
-        elif output.is_dir():
-            output = output / f"{source.stem}.{extension}"
+        if add_ending:
+            output = output.with_name(f"{output.name}.{FORMATS[result.format].extension}")
         if output.exists() and output.samefile(source):
             return Outcome(str(source), error="the output would overwrite the input")
         _write(output, result.data)

@@ -5,6 +5,7 @@ import os
 
 import click
 
+from app.adapters.embedded import EmbeddedError
 from app.ports.keys import LIVE_KEYS_PER_ACCOUNT
 from app.settings import Settings
 from app.supervisor import serve
@@ -16,7 +17,10 @@ _ACCOUNT = "local"
 
 def run(settings: Settings) -> int:
     """Run everything until told to stop; the exit code."""
-    return serve(settings, announce=lambda: _announce(settings, asyncio.run(_working_key(settings))))
+    try:
+        return serve(settings, announce=lambda: _announce(settings, asyncio.run(_working_key(settings))))
+    except EmbeddedError as error:
+        raise click.ClickException(str(error)) from None
 
 
 async def _working_key(settings: Settings) -> str:

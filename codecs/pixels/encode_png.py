@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from pixels import png_chunks
 from pixels.indexed_png import encode_indexed, find_palette
+from pixels.strip import strip_png
 
 #: Above this many pixels an image is tried in one form rather than in all, and each pixel gets less time.
 _LARGE_PIXELS: Final = 4_000_000
@@ -53,7 +54,8 @@ def encode_png(image: Any, quality: int, keep: int) -> bytes:
         forms.append(encode_indexed(samples, palette, _metadata_chunks(image, keep) if keep else ()))
     if quality == 100 and (palette is None or samples.size <= _LARGE_PIXELS):
         forms.append(_filtered(image, keep))
-    return min(forms, key=len)
+    # libvips always writes a density, which nobody asked for.
+    return min((form if keep else strip_png(memoryview(form)) for form in forms), key=len)
 
 
 def _in_fewest_bits(image: Any, keep: int) -> tuple[Any, npt.NDArray[Any]]:

@@ -12,7 +12,7 @@ from tests.pixels.pictures import difference, encoded, opened, photo, translucen
 @pytest.mark.parametrize("target", ["png", "webp", "avif"])
 @pytest.mark.parametrize("source", ["png", "webp", "avif"])
 def test_alpha_crosses_formats(source: str, target: str) -> None:
-    result = opened(compress(encoded(translucent(), source, quality=95), Options(format=target)).data)  # type: ignore[arg-type]
+    result = opened(compress(encoded(translucent(), source, quality=95), Options(format=target)).data)
     alpha, want = (np.asarray(image.convert("RGBA").getchannel("A"), int) for image in (result, translucent()))
     assert np.abs(alpha - want).mean() < 4
     assert difference(result, translucent()) < 3.0

@@ -26,7 +26,7 @@ HEADS = {
 def test_a_cut_file_is_broken_whatever_is_made_of_it(name: str, share: float, target: str) -> None:
     source = encoded(photo(), name, quality=95)
     with pytest.raises(DecodeFailed) as caught:
-        compress(source[: int(len(source) * share)], Options(format=target, quality=60))  # type: ignore[arg-type]
+        compress(source[: int(len(source) * share)], Options(format=target, quality=60))
     assert str(caught.value).startswith(f"The {name.upper()} image could not be decoded: ")
     assert str(caught.value).endswith(".")
     assert str(caught.value).isprintable()
@@ -76,7 +76,7 @@ def test_changed_bytes_end_in_an_image_or_an_error_of_ours(name: str) -> None:
             told.append(str(error))
         else:
             told.append(f"{result.width} x {result.height}")
-            assert sniff(result.data[:64]) == Sniffed(name)  # type: ignore[arg-type]
+            assert sniff(result.data[:64]) == Sniffed(name)
     assert len(told) == 60
     assert all(told)
 
@@ -88,7 +88,7 @@ def test_a_message_that_quotes_rubbish_does_not_reach_the_next_image() -> None:
     for _ in range(2):
         with pytest.raises(DecodeFailed):
             compress(quoted, Options())
-        assert compress(source, Options(format="jpeg")).width == 64
+        assert compress(source, Options(format="jpeg")).width == 48
         assert compress(encoded(photo(), "jpeg"), Options()).width == 160
 
 

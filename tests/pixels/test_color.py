@@ -38,7 +38,7 @@ def cmyk_profile() -> bytes:
 @pytest.mark.parametrize("source", KINDS)
 def test_a_wide_profile_becomes_srgb_where_metadata_goes(source: str, target: str) -> None:
     data = encoded(photo(), source, quality=97, icc_profile=WIDE)
-    result = opened(compress(data, Options(format=target, quality=92)).data)  # type: ignore[arg-type]
+    result = opened(compress(data, Options(format=target, quality=92)).data)
     assert "icc_profile" not in result.info
     assert difference(result, seen(data)) < 2.0
     # Had the profile been ignored, it would show.
@@ -50,7 +50,7 @@ def test_a_wide_profile_becomes_srgb_where_metadata_goes(source: str, target: st
 def test_a_profile_that_is_kept_goes_with_the_numbers_it_belongs_to(source: str, target: str) -> None:
     data = encoded(photo(), source, quality=97, icc_profile=WIDE)
     quality = 100 if target == "png" else 92
-    result = compress(data, Options(format=target, quality=quality, strip_metadata=False))  # type: ignore[arg-type]
+    result = compress(data, Options(format=target, quality=quality, strip_metadata=False))
     image = opened(result.data)
     assert image.info["icc_profile"] == WIDE
     assert difference(image, opened(data)) < 2.0
@@ -79,7 +79,7 @@ def test_sixteen_bits_and_a_profile_become_eight_bits_of_srgb() -> None:
     data = png_chunks.SIGNATURE + b"".join(png_chunks.build(*chunk) for chunk in chunks)
     want = seen(encoded(photo(), "png", icc_profile=WIDE))
     for target in KINDS:
-        assert difference(opened(compress(data, Options(format=target, quality=95)).data), want) < 2.0  # type: ignore[arg-type]
+        assert difference(opened(compress(data, Options(format=target, quality=95)).data), want) < 2.0
 
 
 @pytest.mark.parametrize("target", KINDS)
@@ -92,7 +92,7 @@ def test_grey_with_a_profile_stays_grey_and_looks_the_same(target: str) -> None:
     )
     for strip in (True, False):
         quality = 100 if target == "png" else 95
-        result = compress(data, Options(format=target, quality=quality, strip_metadata=strip))  # type: ignore[arg-type]
+        result = compress(data, Options(format=target, quality=quality, strip_metadata=strip))
         image = opened(result.data)
         assert image.mode == ("L" if target in {"jpeg", "png"} else "RGB")
         # A grey profile can be kept with grey numbers only.
@@ -124,7 +124,7 @@ def test_inks_become_srgb_and_never_keep_a_profile_of_inks(target: str, with_pro
         opened(data), ImageCms.ImageCmsProfile(io.BytesIO(profile)), srgb, renderingIntent=intent, outputMode="RGB"
     )
     for strip in (True, False):
-        options = Options(format=target, quality=100 if target == "png" else 95, strip_metadata=strip)  # type: ignore[arg-type]
+        options = Options(format=target, quality=100 if target == "png" else 95, strip_metadata=strip)
         result = opened(compress(data, options).data)
         assert result.mode in {"RGB", "P"}
         assert "icc_profile" not in result.info

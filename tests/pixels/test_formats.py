@@ -16,7 +16,7 @@ from tests.pixels.pictures import KINDS, difference, encoded, opened, photo
 @pytest.mark.parametrize("target", [*KINDS, "auto"])
 @pytest.mark.parametrize("source", KINDS)
 def test_every_format_goes_to_every_format(source: str, target: str) -> None:
-    result = compress(encoded(photo(), source, quality=95), Options(format=target, quality=70))  # type: ignore[arg-type]
+    result = compress(encoded(photo(), source, quality=95), Options(format=target, quality=70))
     want = source if target == "auto" else target
     assert result.format == want
     image = opened(result.data)
@@ -28,7 +28,7 @@ def test_every_format_goes_to_every_format(source: str, target: str) -> None:
 @pytest.mark.parametrize("target", KINDS)
 def test_a_lower_quality_is_smaller_and_further_from_the_source(target: str) -> None:
     source = encoded(photo(), "png")
-    found = {q: compress(source, Options(format=target, quality=q)) for q in (10, 40, 70)}  # type: ignore[arg-type]
+    found = {q: compress(source, Options(format=target, quality=q)) for q in (10, 40, 70)}
     sizes = [len(result.data) for result in found.values()]
     assert sizes == sorted(sizes)
     assert len(set(sizes)) == 3
@@ -39,8 +39,8 @@ def test_a_lower_quality_is_smaller_and_further_from_the_source(target: str) -> 
 @pytest.mark.parametrize("target", KINDS)
 def test_smart_uses_the_formats_one_quality_and_tells_it(target: str) -> None:
     source = encoded(photo(), "png", compress_level=0)
-    smart = compress(source, Options(format=target))  # type: ignore[arg-type]
-    fixed = compress(source, Options(format=target, quality=FIXED_QUALITY[target]))  # type: ignore[index, arg-type]
+    smart = compress(source, Options(format=target))
+    fixed = compress(source, Options(format=target, quality=FIXED_QUALITY[target]))
     assert smart.quality == fixed.quality
     assert smart.data == fixed.data
     assert smart.distance is None
@@ -61,7 +61,7 @@ def test_a_jpeg_of_75_is_smaller_than_pillows_at_75() -> None:
 def test_a_grey_picture_stays_one_channel_where_the_format_has_that() -> None:
     grey = encoded(photo().convert("L"), "png")
     for target, mode in (("jpeg", "L"), ("png", "L"), ("webp", "RGB"), ("avif", "RGB")):
-        image = opened(compress(grey, Options(format=target)).data)  # type: ignore[arg-type]
+        image = opened(compress(grey, Options(format=target)).data)
         assert image.mode == mode
         assert difference(image, photo().convert("L")) < 2.5
 

@@ -40,7 +40,7 @@ def xmp_of(data: bytes | memoryview) -> bytes:
 @pytest.mark.parametrize("source", KINDS)
 @pytest.mark.parametrize("quality", [None, 60])
 def test_nothing_is_left_where_metadata_goes(source: str, target: str, quality: int | None) -> None:
-    result = compress(tagged(source), Options(format=target, quality=quality))  # type: ignore[arg-type]
+    result = compress(tagged(source), Options(format=target, quality=quality))
     assert not any(trace in bytes(result.data) for trace in TRACES)
     assert not opened(result.data).getexif()
 
@@ -48,7 +48,7 @@ def test_nothing_is_left_where_metadata_goes(source: str, target: str, quality: 
 @pytest.mark.parametrize("target", KINDS)
 @pytest.mark.parametrize("source", KINDS)
 def test_exif_xmp_and_profile_are_carried_across(source: str, target: str) -> None:
-    result = compress(tagged(source), Options(format=target, quality=60, strip_metadata=False))  # type: ignore[arg-type]
+    result = compress(tagged(source), Options(format=target, quality=60, strip_metadata=False))
     assert opened(result.data).getexif()[MAKE] == "TestCam"
     assert opened(result.data).info["icc_profile"] == WIDE
     assert b"adobe:ns:meta" in xmp_of(result.data)

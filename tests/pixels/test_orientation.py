@@ -49,7 +49,7 @@ def test_turns_that_an_avif_states_by_itself_are_applied_once(orientation: int) 
     """Pillow writes EXIF's orientation as the container's own `irot` and `imir`, which decoders apply."""
     source = encoded(stored(quadrants(192, 128), orientation), "avif", quality=95, exif=exif(orientation))
     for target in ("avif", "jpeg"):
-        options = Options(format=target, quality=90, strip_metadata=False, max_width=96)  # type: ignore[arg-type]
+        options = Options(format=target, quality=90, strip_metadata=False, max_width=96)
         result = compress(source, options)
         assert (result.width, result.height) == (96, 64)
         assert looks_upright(result.data)
@@ -59,7 +59,7 @@ def test_turns_that_an_avif_states_by_itself_are_applied_once(orientation: int) 
 @pytest.mark.parametrize("target", KINDS)
 def test_a_turned_picture_is_upright_in_every_format(target: str) -> None:
     source = encoded(stored(quadrants(), 6), "jpeg", quality=95, exif=exif(6))
-    result = compress(source, Options(format=target, quality=90))  # type: ignore[arg-type]
+    result = compress(source, Options(format=target, quality=90))
     assert (result.width, result.height) == (96, 64)
     assert looks_upright(result.data)
 

@@ -67,7 +67,7 @@ def test_sixteen_bits_stay_where_they_say_more_than_eight() -> None:
     )
 )
 @settings(max_examples=150, deadline=None)
-def test_an_indexed_png_is_exact(samples: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_an_indexed_png_is_exact(samples: np.ndarray) -> None:
     palette = find_palette(samples)
     colours = len(np.unique(samples.reshape(-1, samples.shape[2]), axis=0))
     assert (palette is None) is (colours > 256)

@@ -24,7 +24,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_head_of_each_format_names_it(name: str) -> None:
-    assert sniff(encoded(photo(), name)[:HEAD_BYTES]) == Sniffed(name)  # type: ignore[arg-type]
+    assert sniff(encoded(photo(), name)[:HEAD_BYTES]) == Sniffed(name)
 
 
 @pytest.mark.parametrize("data", OTHERS.values(), ids=OTHERS)

@@ -57,7 +57,9 @@ class Service:
             if self.process.poll() is not None:
                 break
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/health/ready", timeout=2).status_code == 200:
+                ready = httpx.get(f"{self.url}/health/ready", timeout=2).status_code == 200
+                # `serve` prints a key once the API answers.
+                if ready and (self.command != "serve" or "Ctrl-C ends it" in self.log()):
                     return self
             time.sleep(0.1)
         log_tail = self.log()[-3000:]
@@ -80,6 +82,13 @@ class Service:
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
 
+    def logged(self, text: str, within_s: float = 5) -> bool:
+        """Whether `text` is in the log, or comes within that time."""
+        end = time.monotonic() + within_s
+        while text not in self.log() and time.monotonic() < end:
+            time.sleep(0.05)
+        return text in self.log()
+
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `compressorize` command in the service's environment."""
         return subprocess.run(
@@ -98,12 +107,15 @@ class Service:
         return Api(self.url, key or self.new_key(**limits))  # type: ignore[arg-type]
 
     def pids(self) -> dict[int, str]:
-        """Every process that carries this service's data folder in its environment, with its command line."""
-        mark, found = f"DATA_DIR={self.environment['DATA_DIR']}".encode(), {}
+        """Every process that has this service's data folder in its environment or command, with that command."""
+        folder, found = self.environment["DATA_DIR"], {}
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
-                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if entry.name.isdigit():
+                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    # Valkey writes its title over its environment.
+                    if f"DATA_DIR={folder}".encode() in (entry / "environ").read_bytes().split(b"\0") or folder in line:
+                        found[int(entry.name)] = line
         return found
 
     def encode_pids(self) -> list[int]:

@@ -1,5 +1,6 @@
 """Start, stop, crash: nothing that was taken is lost, nothing that was started is left behind."""
 
+import json
 import os
 import signal
 import socket
@@ -162,6 +163,53 @@ def test_health_needs_no_key(anonymous: Api, path: str) -> None:
 
 def test_log_lines_carry_the_answers_request_id_and_no_secret(service: Service, api: Api) -> None:
     reply = api.compress(JPEG)
-    lines = [line for line in service.log().splitlines() if reply.headers["X-Request-Id"] in line]
-    assert lines
+    assert service.logged(reply.headers["X-Request-Id"])
     assert (api.key or "none") not in service.log()
+
+
+def test_a_valkey_that_is_killed_comes_back_with_its_keys() -> None:
+    service = Service().start()
+    try:
+        with service.client() as client:
+            [valkey] = [pid for pid, line in service.pids().items() if "valkey-server" in line]
+            os.kill(valkey, signal.SIGKILL)
+            end = time.monotonic() + 20
+            while client.get("/health/ready").status_code != 200 and time.monotonic() < end:
+                time.sleep(0.1)
+            assert client.compress(JPEG).status_code == 200
+    finally:
+        service.close()
+
+
+def test_a_second_service_on_the_same_folder_is_refused() -> None:
+    service = Service().start()
+    try:
+        second = service.run("serve")
+        assert second.returncode != 0
+        assert "in use" in second.stderr
+    finally:
+        service.close()
+
+
+def test_the_command_reaches_the_keys_with_and_without_a_running_service() -> None:
+    """The same key store serves the running service and the command alone."""
+    service = Service()
+    try:
+        alone = service.run("keys", "create", "--account", "a", "--json")
+        assert alone.returncode == 0, alone.stderr
+        made = json.loads(alone.stdout)
+        service.start()
+        with Api(service.url, made["key"]) as client:
+            assert client.compress(JPEG).headers["X-RateLimit-Limit"] == "20"
+            rotated = json.loads(service.run("keys", "rotate", made["id"], "--json").stdout)
+            assert rotated["webhook_secret"] == made["webhook_secret"]
+            assert service.run("keys", "rotate", made["id"]).returncode != 0, "two live keys are the most"
+            assert service.run("keys", "revoke", made["id"]).returncode == 0
+            time.sleep(1)
+            assert client.compress(JPEG).status_code == 401
+        with Api(service.url, rotated["key"]) as client:
+            assert client.compress(JPEG).status_code == 200
+        listed = json.loads(service.run("keys", "list", "--account", "a", "--json").stdout)
+        assert [key["revoked"] is None for key in listed] == [True, False]
+    finally:
+        service.close()
