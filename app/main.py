@@ -1,5 +1,6 @@
 """Builds the Litestar application; Granian calls `create` once in each of its processes."""
 
+import gc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import cast
@@ -26,6 +27,7 @@ def build(parts: Parts) -> Litestar:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None]:
         async with parts.running():
+            gc.freeze()  # routes and modules stay for good: collections need not walk them
             yield
 
     return Litestar(

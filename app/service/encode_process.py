@@ -37,6 +37,7 @@ def run(control: socket.socket) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (setup.memory_bytes, setup.memory_bytes))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    gc.freeze()  # what was imported stays for good: collections need not walk it
     decoder = msgspec.msgpack.Decoder(Job)
     control.sendall(frame(Ready()))
     while (received := receive(control)) is not None:

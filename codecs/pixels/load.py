@@ -99,7 +99,7 @@ class Picture:
         Parameters
         ----------
         wanted
-            Upright width and height that will be asked for in the end. A JPEG or an opaque WebP that is more than
+            Upright width and height that will be asked for in the end. A JPEG or a WebP still that is more than
             twice as large is shrunk while it is decoded, to at least twice what is wanted: that saves time, and the
             resampler does the rest, so that it costs no quality.
 
@@ -161,8 +161,8 @@ class Picture:
         if self.format == "jpeg":
             factor = next((factor for factor in (8, 4, 2) if factor <= spare), None)
             return {"shrink": factor} if factor else {}
-        # libwebp's scaler lets the colours of clear pixels bleed: only for opaque stills.
-        if self.format == "webp" and spare > 1 and self.frames == 1 and not self._header.hasalpha():
+        # libwebp's scaler weighs colours by their alpha, as ours does.
+        if self.format == "webp" and spare > 1 and self.frames == 1:
             return {"scale": 1 / spare}
         return {}
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixels.animated_webp import restore_frames
 from pixels.errors import DecodeFailed, UnsupportedFormat
 from pixels.options import Options
 from pixels.pipeline import compress
@@ -95,6 +96,34 @@ def test_clear_parts_that_move_leave_no_trace() -> None:
     assert facts(result.data)[2] == [60, 50, 40, 30, 20, 90]
     for got, want in zip(frames_by_libvips(result.data), walk, strict=True):
         assert np.abs(np.asarray(got.getchannel("A"), int) - np.asarray(want.getchannel("A"), int)).mean() < 2
+
+
+def test_what_a_frame_clears_when_it_ends_the_last_that_stands_for_it_clears() -> None:
+    """An encoder may end a joined frame by clearing its rectangle: not before the last of its frames was shown."""
+    red, blue = (Image.new("RGBA", (20, 20), colour) for colour in ("red", "blue"))
+    canvas = Image.new("RGBA", (60, 40))
+
+    def frame(image: Image.Image, x: int, delay_ms: int, flags: int) -> bytes:
+        still = encoded(image, "webp", lossless=True)
+        place = b"".join(n.to_bytes(3, "little") for n in (x // 2, 5, 19, 19, delay_ms))
+        return place + bytes((flags,)) + still[still.index(b"VP8L") :]
+
+    chunks = [(b"VP8X", bytes((0x12, 0, 0, 0, 59, 0, 0, 39, 0, 0))), (b"ANIM", bytes(6))]
+    chunks += [(b"ANMF", frame(red, 0, 150, 1)), (b"ANMF", frame(blue, 30, 90, 0))]
+    body = b"".join(kind + len(data).to_bytes(4, "little") + data + bytes(len(data) % 2) for kind, data in chunks)
+    joined = b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WEBP" + body
+    restored = restore_frames(joined, 60, 40, [50, 60, 40, 90], loop=0)
+    assert facts(restored) == (4, (60, 40), [50, 60, 40, 90], 0)
+    first, last = canvas.copy(), canvas.copy()
+    first.paste(red, (0, 10))
+    last.paste(blue, (30, 10))
+    for got, want in zip(frames_by_libvips(restored), [first, first, first, last], strict=True):
+        assert np.array_equal(np.asarray(got.getchannel("A")), np.asarray(want.getchannel("A")))
+
+
+def test_delays_that_do_not_add_up_change_nothing() -> None:
+    assert restore_frames(MOVING, 80, 60, [100, 200, 300], loop=3) == MOVING
+    assert restore_frames(MOVING, 80, 60, [100, 200, 300, 400, 500], loop=3) == MOVING
 
 
 @pytest.mark.parametrize("target", ["jpeg", "png", "avif"])

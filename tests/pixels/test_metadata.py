@@ -2,6 +2,7 @@
 
 import zlib
 
+import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -68,6 +69,13 @@ def test_a_palette_keeps_its_metadata_too(quality: int) -> None:
     assert image.mode == "P"
     assert image.getexif()[MAKE] == "TestCam"
     assert image.info["icc_profile"] == WIDE
+
+
+def test_a_picture_without_colours_keeps_its_profile_of_colours() -> None:
+    source = encoded(photo().convert("L").convert("RGB"), "png", icc_profile=WIDE, compress_level=0)
+    image = opened(compress(source, Options(strip_metadata=False)).data)
+    assert image.info["icc_profile"] == WIDE
+    assert np.array_equal(image.convert("RGB"), photo().convert("L").convert("RGB"))
 
 
 @pytest.mark.parametrize("keyword", ["Raw profile type exif", "Raw profile type xmp"])

@@ -31,4 +31,7 @@ def strip(data: memoryview, name: FormatName) -> bytes:
     NotStrippable
         The file decodes, but its structure is not one that can be rewritten.
     """
-    return _STRIPPERS[name](data)
+    stripped = _STRIPPERS[name](data)
+    if len(stripped) > len(data):
+        raise NotStrippable("what is left is longer than the whole: parts of the file share bytes")
+    return stripped
