@@ -19,7 +19,6 @@ from app.service.encode_protocol import (
     Reply,
     Setup,
     frame,
-    run_child,
 )
 from pixels.options import Options
 
@@ -67,7 +66,7 @@ class EncodeLink:
         self._result_fd = anonymous_file("compressorize-result", 0)
         self._socket, theirs = socket.socketpair()
         with theirs:
-            self._process = CONTEXT.Process(target=run_child, args=(theirs,), daemon=True)
+            self._process = CONTEXT.Process(target=_run_child, args=(theirs,), daemon=True)
             self._process.start()
         self.pid: int = self._process.pid or 0
         self._socket.setblocking(False)
@@ -169,3 +168,10 @@ class EncodeLink:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(EncodeProcessDied(late=self._late))
         self._on_death(self)
+
+
+def _run_child(control: socket.socket) -> None:
+    """Be an encode process: a new one calls this, and only there is libvips imported."""
+    from app.service import encode_process
+
+    encode_process.run(control)

@@ -5,8 +5,6 @@ memory file that results are written into, come as file descriptors beside the f
 event loop's side imports it.
 """
 
-import socket
-
 import msgspec
 
 from pixels.formats import FormatName
@@ -64,10 +62,3 @@ def frame(message: msgspec.Struct) -> bytes:
     """Encode a message with its length in front."""
     body = msgspec.msgpack.encode(message)
     return len(body).to_bytes(LENGTH_BYTES, "little") + body
-
-
-def run_child(control: socket.socket) -> None:
-    """Be an encode process: the fork server calls this in a new one, which alone imports libvips."""
-    from app.service import encode_process
-
-    encode_process.run(control)

@@ -24,7 +24,7 @@ HOLD_GREY: Final[frozenset[FormatName]] = frozenset({"jpeg", "png"})
 _KEEP: Final[dict[str, int]] = {"exif-data": 1, "xmp-data": 2, "iptc-data": 4, "icc-profile-data": 8}
 
 #: An AVIF of more pixels is written at effort 0: 5 times faster for a tenth more bytes, or it would take half a minute.
-_AVIF_FAST_PIXELS: Final = 12_000_000
+_AVIF_FAST_PIXELS: Final = 6_000_000
 
 
 def check_side(name: FormatName, width: int, height: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pixels.errors import DecodeFailed, EncodeFailed, ImageTooLarge, PixelsError
 from pixels.formats import FormatName
 from pixels.options import Limits
-from pixels.png_metadata import PngMetadata, read_metadata
+from pixels.png_metadata import PngMetadata, read_metadata, without_packed_text
 from pixels.sniff import Sniffed
 from pixels.vips import pyvips
 
@@ -53,6 +53,9 @@ class Picture:
         self.format = kind.format
         self.data = data
         self._options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
+        self._readable, self._text = data, PngMetadata()
+        if self.format == "png":
+            self._readable, self._text = without_packed_text(data), read_metadata(data)
         # What an earlier image left behind is no part of this one's story.
         pyvips.vips_lib.vips_error_clear()
         try:
@@ -65,8 +68,6 @@ class Picture:
                 image = self._load()
         except pyvips.Error as error:
             raise _decoder_error(self.format, str(error.detail)) from error
-        self._overlooked = read_metadata(data) if self.format == "png" else PngMetadata()
-        image = self._with_overlooked(image)
         self._header = image
         self._unread = True
         stated = image.get("orientation") if image.get_typeof("orientation") else 1
@@ -87,6 +88,11 @@ class Picture:
     def is_cmyk(self) -> bool:
         """Whether the pixels are inks."""
         return bool(self._header.get("interpretation") == "cmyk")
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether a sample has more than 8 bits."""
+        return bool(self._header.get("format") == "ushort")
 
     @property
     def is_grey(self) -> bool:
@@ -115,7 +121,7 @@ class Picture:
         """
         shrink = self._shrink_on_load(wanted)
         if shrink or not self._unread:
-            return self._with_overlooked(self._load(**shrink))
+            return self._load(**shrink)
         self._unread = False
         return self._header
 
@@ -132,26 +138,25 @@ class Picture:
         return EncodeFailed(f"The image could not be encoded: {_last_line(str(error.detail))}.")
 
     def _load(self, **more: float) -> Any:
-        source = pyvips.Source.new_from_memory(self.data)
+        source = pyvips.Source.new_from_memory(self._readable)
         image = pyvips.Operation.call(_LOADERS[self.format], source, **self._options, **more)
         # The source reads from our memory for as long as the image is read.
         image._references.append(source)
-        return image
+        return self._with_text(image)
 
-    def _with_overlooked(self, image: Any) -> Any:
-        """Add the EXIF and XMP that libvips does not see in a PNG."""
-        late = self._overlooked
-        adds_exif = late.exif is not None and not image.get_typeof("exif-data")
-        adds_xmp = late.xmp is not None and not image.get_typeof("xmp-data")
+    def _with_text(self, image: Any) -> Any:
+        """Add the EXIF and XMP that libvips does not see in a PNG: see `png_metadata`."""
+        adds_exif = self._text.exif is not None and not image.get_typeof("exif-data")
+        adds_xmp = self._text.xmp is not None and not image.get_typeof("xmp-data")
         if not adds_exif and not adds_xmp:
             return image
         image = image.copy()
         if adds_exif:
-            image.set_type(pyvips.GValue.blob_type, "exif-data", late.exif)
-            if late.is_legacy:
+            image.set_type(pyvips.GValue.blob_type, "exif-data", self._text.exif)
+            if self._text.is_legacy:
                 image.set_type(pyvips.GValue.gint_type, "orientation", 1)
         if adds_xmp:
-            image.set_type(pyvips.GValue.blob_type, "xmp-data", late.xmp)
+            image.set_type(pyvips.GValue.blob_type, "xmp-data", self._text.xmp)
         return image
 
     def _shrink_on_load(self, wanted: tuple[int, int]) -> dict[str, float]:

@@ -25,10 +25,13 @@ from pixels.strip import NotStrippable, strip, strip_png
 #: Makes the picture's image at 8 or 16 bits a sample, as it would be encoded.
 Render = Callable[[int], Any]
 
-
 #: A smaller encode than this share of the source is taken as it is: metadata is seldom as large as the rest, and to
 #: find out how large costs time.
 _NEAR: Final = 0.75
+#: How often a lower quality is tried: seven times finds it exactly, and each takes as long as the encode did.
+_MOST_TRIES: Final = 7
+_FEWEST_TRIES: Final = 3
+_TRIED_PIXELS: Final = 16_000_000
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -81,23 +84,27 @@ def _shows_what_was_asked(picture: Picture, *, strip_metadata: bool) -> bool:
 
 
 def _settle_lossless(picture: Picture, encoded: bytes, render: Render, *, strip_metadata: bool) -> Settled:
-    in_8_bits = encode(render(8), "png", 100, strip=strip_metadata)
-    if len(in_8_bits) <= len(picture.data):
-        return Settled(in_8_bits, 100, original=False)
+    if picture.is_deep:
+        in_8_bits = encode(render(8), "png", 100, strip=strip_metadata)
+        if len(in_8_bits) <= len(picture.data):
+            return Settled(in_8_bits, 100, original=False)
     try:
         data = strip_png(picture.data, keep_look=True) if strip_metadata else picture.data
     except NotStrippable:
-        return Settled(min(encoded, in_8_bits, key=len), 100, original=False)
+        return Settled(encoded, 100, original=False)
     return Settled(data, 100, original=True)
 
 
 def _settle_lower(picture: Picture, encoded: bytes, quality: int, image: Any, *, strip_metadata: bool) -> Settled:
-    """Bisect for the highest quality that is no larger than the source."""
+    """Bisect for the highest quality that is no larger than the source; for large pictures, roughly."""
     image = image.copy_memory()
     best, best_quality = encoded, quality
     fits, too_high = 0, quality
-    while too_high - fits > 1:
+    pixels = image.get("width") * image.get("height")
+    for _ in range(max(_FEWEST_TRIES, min(_MOST_TRIES, _TRIED_PIXELS // pixels))):
         middle = (fits + too_high) // 2
+        if not middle or middle == fits:
+            break
         attempt = encode(image, picture.format, middle, strip=strip_metadata)
         if len(attempt) <= len(picture.data):
             fits, best, best_quality = middle, attempt, middle

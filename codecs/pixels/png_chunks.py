@@ -9,6 +9,8 @@ import msgspec
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 #: Length, type and CRC: what a chunk costs beside its body.
 _FRAMING_BYTES: Final = 12
+#: The most chunks that are looked at. Files of 25 MB have some thousands; one made of empty chunks would have millions.
+MAX_CHUNKS: Final = 100_000
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -28,12 +30,14 @@ class Chunk(msgspec.Struct, frozen=True):
 
 
 def walk(data: memoryview) -> Iterator[Chunk]:
-    """Yield the chunks in file order, up to IEND or to the first that is cut.
+    """Yield the chunks in file order, up to IEND, to the first that is cut, or to `MAX_CHUNKS`.
 
     `data` begins with the signature; what follows IEND is no part of the picture and is not yielded.
     """
     at = len(SIGNATURE)
-    while at + _FRAMING_BYTES <= len(data):
+    for _ in range(MAX_CHUNKS):
+        if at + _FRAMING_BYTES > len(data):
+            return
         end = at + _FRAMING_BYTES + int.from_bytes(data[at : at + 4], "big")
         if end > len(data):
             return

@@ -1,7 +1,8 @@
-"""Finds the EXIF and XMP of a PNG that libvips overlooks: behind the pixels, or in ImageMagick's text chunks.
+"""Reads the EXIF and XMP of a PNG wherever they are, and keeps text away from libvips.
 
 libpng reads what comes before the pixels; the specification lets eXIf and iTXt follow them. Before there was an eXIf
-chunk, programs wrote both as hexadecimal text under the keyword "Raw profile type exif".
+chunk, programs wrote both as hexadecimal text under the keyword "Raw profile type exif". And libpng unpacks every
+text there is: a file of 1 MB can keep it busy for ten seconds.
 """
 
 import binascii
@@ -11,7 +12,11 @@ from typing import Final
 import msgspec
 
 from pixels import png_chunks
+from pixels.errors import DecodeFailed
 
+_TEXT_KINDS: Final = frozenset((b"iTXt", b"zTXt", b"tEXt"))
+_PACKED_KINDS: Final = frozenset((b"iTXt", b"zTXt"))
+_MAX_KEYWORD_BYTES: Final = 80
 _XMP_KEYWORD: Final = b"XML:com.adobe.xmp"
 _RAW_KEYWORDS: Final = {b"Raw profile type exif": "exif", b"Raw profile type xmp": "xmp"}
 _EXIF_PREFIX: Final = b"Exif\0\0"
@@ -28,34 +33,55 @@ class PngMetadata(msgspec.Struct):
 
 
 def read_metadata(data: memoryview) -> PngMetadata:
-    """Collect a PNG's EXIF and XMP wherever they are; what is broken counts as not there."""
+    """Collect a PNG's EXIF and XMP, of each kind the first there is; what is broken counts as not there."""
     found, legacy = PngMetadata(), PngMetadata()
+    seen = set()
     for chunk in png_chunks.walk(data):
         if chunk.kind == b"eXIf":
             found.exif = found.exif or bytes(chunk.body)
-        elif chunk.kind in {b"iTXt", b"zTXt", b"tEXt"}:
-            keyword, text = _read_text(chunk)
+        elif chunk.kind in _TEXT_KINDS:
+            keyword = bytes(chunk.body[:_MAX_KEYWORD_BYTES]).partition(b"\0")[0]
+            if keyword in seen:
+                continue
+            seen.add(keyword)
             if keyword == _XMP_KEYWORD:
-                found.xmp = found.xmp or text
+                found.xmp = _read_text(chunk)
             elif keyword in _RAW_KEYWORDS:
-                setattr(legacy, _RAW_KEYWORDS[keyword], _decode_raw_profile(text))
+                setattr(legacy, _RAW_KEYWORDS[keyword], _decode_raw_profile(_read_text(chunk)))
     if found.exif is None and legacy.exif is not None:
         found.exif, found.is_legacy = legacy.exif.removeprefix(_EXIF_PREFIX), True
     found.xmp = found.xmp or legacy.xmp
     return found
 
 
-def _read_text(chunk: png_chunks.Chunk) -> tuple[bytes, bytes]:
-    """Split a text chunk into keyword and text, unpacked (PNG specification, third edition, 11.3.3)."""
-    keyword, _, rest = bytes(chunk.body).partition(b"\0")
+def without_packed_text(data: memoryview) -> memoryview:
+    """Return the PNG without its text chunks if one of them is packed, else `data` itself.
+
+    Raises
+    ------
+    DecodeFailed
+        There are more chunks than are looked at.
+    """
+    chunks = list(png_chunks.walk(data))
+    if len(chunks) >= png_chunks.MAX_CHUNKS:
+        raise DecodeFailed("The PNG image could not be decoded: it is cut into very many parts.")
+    if not any(chunk.kind in _PACKED_KINDS for chunk in chunks):
+        return data
+    kept = (chunk.whole for chunk in chunks if chunk.kind not in _TEXT_KINDS)
+    return memoryview(b"".join((png_chunks.SIGNATURE, *kept)))
+
+
+def _read_text(chunk: png_chunks.Chunk) -> bytes:
+    """Return a text chunk's text, unpacked (PNG specification, third edition, 11.3.3)."""
+    _, _, rest = bytes(chunk.body).partition(b"\0")
     if chunk.kind == b"tEXt":
-        return keyword, rest
+        return rest
     if chunk.kind == b"zTXt":
-        return keyword, _inflate(rest[1:])
+        return _inflate(rest[1:])
     packed, rest = rest[:1] == b"\1", rest[2:]
     _, _, rest = rest.partition(b"\0")
     _, _, rest = rest.partition(b"\0")
-    return keyword, _inflate(rest) if packed else rest
+    return _inflate(rest) if packed else rest
 
 
 def _inflate(packed: bytes) -> bytes:

@@ -8,8 +8,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pixels import png_chunks
+from pixels.errors import DecodeFailed
 from pixels.options import Options
 from pixels.pipeline import compress
+from pixels.png_metadata import read_metadata, without_packed_text
 from tests.pixels.pictures import KINDS, SRGB, WIDE, XMP, animation, encoded, exif, noise, opened, photo
 
 MAKE = 0x010F
@@ -114,3 +116,48 @@ def test_the_second_picture_of_a_multi_picture_file_goes() -> None:
         result = compress(source, Options(quality=quality))
         assert bytes(result.data).count(b"\xff\xd8\xff") == 1
         assert opened(result.data).size == photo().size
+
+
+def with_chunks(source: bytes, *chunks: bytes) -> bytes:
+    """A PNG with further chunks before its pixels."""
+    at = source.index(b"IDAT") - 4
+    return source[:at] + b"".join(chunks) + source[at:]
+
+
+def test_packed_text_is_not_unpacked_by_libvips() -> None:
+    """Each of these chunks unfolds to a thousand times its size: libpng would unpack them all."""
+    packed = zlib.compress(bytes(8_000_000), 9)
+    texts = [png_chunks.build(b"zTXt", b"k%d\0\0" % number + packed) for number in range(20)]
+    source = with_chunks(encoded(photo(), "png"), *texts)
+    readable = without_packed_text(memoryview(source))
+    assert readable == encoded(photo(), "png")
+    assert compress(source, Options()).data == compress(encoded(photo(), "png"), Options()).data
+
+
+def test_text_that_is_not_packed_costs_no_copy() -> None:
+    source = memoryview(with_chunks(encoded(photo(), "png"), png_chunks.build(b"tEXt", b"k\0text")))
+    assert without_packed_text(source) is source
+
+
+def test_a_cut_png_with_packed_text_is_still_broken() -> None:
+    source = with_chunks(encoded(photo(), "png"), png_chunks.build(b"zTXt", b"k\0\0" + zlib.compress(b"text")))
+    for share in (0.5, 0.9, 0.99):
+        with pytest.raises(DecodeFailed):
+            compress(source[: int(len(source) * share)], Options())
+
+
+def test_of_each_kind_of_metadata_the_first_counts() -> None:
+    texts = [png_chunks.build(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + text) for text in (XMP, b"<second/>")]
+    result = compress(with_chunks(encoded(photo(), "png"), *texts), Options(format="jpeg", strip_metadata=False))
+    assert xmp_of(result.data) == XMP
+
+
+def test_text_that_unfolds_beyond_all_measure_is_left_out() -> None:
+    chunk = png_chunks.build(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(bytes(5_000_000)))
+    assert not read_metadata(memoryview(with_chunks(encoded(photo(), "png"), chunk))).xmp
+
+
+def test_a_png_of_empty_chunks_is_refused() -> None:
+    source = with_chunks(encoded(photo(), "png"), png_chunks.build(b"abCd", b"") * png_chunks.MAX_CHUNKS)
+    with pytest.raises(DecodeFailed, match="very many parts"):
+        compress(source, Options())

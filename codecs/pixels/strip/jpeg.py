@@ -10,6 +10,8 @@ _SOI, _EOI, _SOS, _APP0, _APP14, _APP15, _COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xEE, 0x
 _NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 #: JFIF without the thumbnail that may follow: identifier, version, density, and two zero sides.
 _JFIF_BYTES: Final = 14
+#: Real files have some dozens.
+_MAX_SEGMENTS: Final = 20_000
 
 
 def strip_jpeg(data: memoryview) -> bytes:
@@ -21,11 +23,11 @@ def strip_jpeg(data: memoryview) -> bytes:
     Raises
     ------
     NotStrippable
-        A marker is missing or a segment is cut.
+        A marker is missing, a segment is cut, or there are very many.
     """
     kept: list[bytes | memoryview] = [data[:2]]
     at = 2
-    while True:
+    for _ in range(_MAX_SEGMENTS):
         at, marker = _marker(data, at)
         if marker == _EOI:
             kept.append(b"\xff\xd9")
@@ -41,6 +43,7 @@ def strip_jpeg(data: memoryview) -> bytes:
             kept.append(data[end : scan_end.start()])
             end = scan_end.start()
         at = end
+    raise NotStrippable("the JPEG is cut into very many segments")
 
 
 def _marker(data: memoryview, at: int) -> tuple[int, int]:
