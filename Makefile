@@ -29,10 +29,12 @@ bench: $(VENV)/.ready-dev
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@PYTHON=$(PYTHON) sh .ci/venv requirements.txt
+	@$(BIN)/compressorize warm
 	@touch $@
 
 $(VENV)/.ready-dev: requirements-dev.txt pyproject.toml
 	@PYTHON=$(PYTHON) sh .ci/venv requirements-dev.txt
+	@$(BIN)/compressorize warm
 	@touch $@ $(VENV)/.ready
 
 # Pins with hashes and without the name of any host.

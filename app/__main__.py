@@ -48,12 +48,13 @@ def worker() -> None:
 
 @main.command()
 def warm() -> None:
-    """Load and run every codec once, so that a broken installation shows now and not under load."""
-    from pixels import vips
+    """Run every codec once, so that a broken installation shows now, and compile the metric (once; it is cached)."""
+    from pixels import butteraugli, vips
 
     vips.prepare()
     vips.warm()
-    click.echo("JPEG, PNG, WebP and AVIF work.")
+    butteraugli.warm()
+    click.echo("JPEG, PNG, WebP and AVIF work; the metric is compiled.")
 
 
 @main.group()
@@ -161,6 +162,20 @@ def compress(
     options = {name: str(value) for name, value in parameters.items() if value is not None}
     options["strip_metadata"] = str(not keep_metadata)
     sys.exit(run(inputs, output, options, jobs=jobs, as_json=as_json, settings=_settings()))
+
+
+@main.command()
+@click.argument("reference", type=click.Path(exists=True, dir_okay=False), metavar="A")
+@click.argument("distorted", type=click.Path(exists=True, dir_okay=False), metavar="B")
+@click.option("--json", "as_json", is_flag=True, help='Print {"max": ..., "3-norm": ...}.')
+def distance(reference: str, distorted: str, as_json: bool) -> None:
+    """Tell how different B looks from A: butteraugli's maximum and 3-norm.
+
+    0.5 is hardly ever noticed, 1 just can be, 2 mostly is, 4 is plain to see.
+    """
+    from app.cli.distance import run
+
+    run(reference, distorted, as_json=as_json, settings=_settings())
 
 
 if __name__ == "__main__":

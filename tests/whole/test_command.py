@@ -72,7 +72,7 @@ def test_wrong_options_are_refused_before_anything_is_read(source: Path, option:
 
 def test_help_tells_every_command() -> None:
     text = run("--help").stdout
-    for name in ("serve", "api", "worker", "warm", "keys", "compress"):
+    for name in ("serve", "api", "worker", "warm", "keys", "compress", "distance"):
         assert f"\n  {name} " in text
 
 
@@ -80,3 +80,28 @@ def test_warm_runs_every_codec() -> None:
     done = run("warm")
     assert done.returncode == 0, done.stderr
     assert "AVIF" in done.stdout
+
+
+def test_the_distance_to_itself_is_0_and_to_a_bad_copy_above_1(source: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(encoded(opened(source.read_bytes()), "JPEG", quality=15))
+    same, worse = (json.loads(run("distance", source, other, "--json").stdout) for other in (source, bad))
+    assert same == {"max": 0, "3-norm": 0}
+    assert worse["max"] > worse["3-norm"] > 1
+
+
+def test_a_difference_in_alpha_counts(tmp_path: Path) -> None:
+    clear, opaque = photo(64, 64).convert("RGBA"), photo(64, 64).convert("RGBA")
+    clear.putalpha(90)
+    paths = [tmp_path / "clear.png", tmp_path / "opaque.png"]
+    for path, image in zip(paths, (clear, opaque), strict=True):
+        path.write_bytes(encoded(image, "PNG"))
+    assert json.loads(run("distance", *paths, "--json").stdout)["3-norm"] > 1
+
+
+def test_images_that_cannot_be_compared_are_an_error(source: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes(encoded(photo(64, 64), "PNG"))
+    done = run("distance", source, other)
+    assert done.returncode == 1
+    assert "shape" in done.stderr

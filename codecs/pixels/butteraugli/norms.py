@@ -1,0 +1,85 @@
+"""From a map of distances to numbers."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pixels.butteraugli import constants as c
+from pixels.butteraugli.jit import Plane, kernel
+
+_f = np.float32
+
+
+class Distance(NamedTuple):
+    """How far two images are apart: 0 is identical, about 1 just noticeable in a flicker test."""
+
+    max: float
+    norm3: float
+
+
+class Tally(NamedTuple):
+    """What the norms of any number of regions are pooled from.
+
+    `mean3`, `mean6` and `mean12` are means over the region of the distances to the power of 3, 6 and 12.
+    """
+
+    max: float
+    mean3: float
+    mean6: float
+    mean12: float
+
+    def distance(self) -> Distance:
+        """Return the 3-norm, the mean of the norms for p = 3, 6 and 12, and the maximum."""
+        p = c.NORM_P
+        roots = (self.mean3 ** (1 / p), self.mean6 ** (1 / (2 * p)), self.mean12 ** (1 / (4 * p)))
+        return Distance(self.max, sum(roots) / 3)
+
+
+def pool(tallies: list[Tally], weights: list[float]) -> Tally:
+    """Return the weighted means over regions, each a sample of a stratum that is `weights` large.
+
+    Raises
+    ------
+    ValueError
+        There are no regions, not one weight for each, or no positive weight.
+    """
+    if not tallies or len(tallies) != len(weights) or min(weights) < 0 or sum(weights) <= 0:
+        raise ValueError("pool needs one weight for each of at least one region, none negative, not all zero")
+    total = sum(weights)
+    means = [sum(w * t[power] for w, t in zip(weights, tallies, strict=True)) / total for power in (1, 2, 3)]
+    return Tally(max(t.max for t in tallies), *means)
+
+
+@kernel
+def add_powers(
+    distances: Plane, top: int, bottom: int, left: int, right: int, peaks: Plane, sums: npt.NDArray[np.float64]
+) -> None:
+    """Gather the distances of rows `top` to `bottom` and columns `left` to `right` (both exclusive) in `sums`.
+
+    `sums`, float64[4], holds the maximum and the sums to the power of 3, 6 and 12. `peaks`, float32[w], is scratch:
+    a maximum over each column is vectorised, one along a row is not, as it would have to keep NaN.
+    """
+    peaks[left:right] = 0
+    column_peaks = peaks[left:right]
+    for y in range(top, bottom):
+        row = distances[y, left:right]
+        cubes, sixths, twelfths = _f(0), _f(0), _f(0)
+        for x in range(row.size):
+            value = row[x]
+            cube = value * value * value
+            sixth = cube * cube
+            column_peaks[x] = max(column_peaks[x], value)
+            cubes += cube
+            sixths += sixth
+            twelfths += sixth * sixth
+        sums[1] += cubes
+        sums[2] += sixths
+        sums[3] += twelfths
+    for x in range(column_peaks.size):
+        sums[0] = max(sums[0], column_peaks[x])
+
+
+def tally(sums: npt.NDArray[np.float64], count_px: int) -> Tally:
+    """Return the means of the sums that `add_powers` gathered over `count_px` pixels."""
+    return Tally(float(sums[0]), *(float(value) / count_px for value in sums[1:]))

@@ -1,0 +1,66 @@
+"""The butteraugli distance of two files, as a person with an sRGB screen sees them."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pixels import color, resize
+from pixels.butteraugli import Comparator, Distance
+from pixels.errors import UnsupportedFormat
+from pixels.load import Picture
+from pixels.options import Limits
+from pixels.sniff import is_animated_png, sniff
+from pixels.vips import pyvips
+
+#: What lies behind clear parts; a difference that shows before either counts.
+_BACKGROUNDS = (0, 255)
+_DEFAULT_LIMITS = Limits()
+
+
+def measure_distance(reference: bytes, distorted: bytes, limits: Limits = _DEFAULT_LIMITS) -> Distance:
+    """Decode two files, upright and in sRGB, and compare them.
+
+    Returns
+    -------
+    Distance
+        The maximum and the 3-norm; where a file has alpha, of the background before which they differ most.
+
+    Raises
+    ------
+    UnsupportedFormat
+        A file is none of the four formats, or an animation.
+    ImageTooLarge, DecodeFailed
+        As `pipeline.compress`.
+    ValueError
+        The images have different sizes, or a side under 8 pixels.
+    """
+    pair = [_open(data, limits) for data in (reference, distorted)]
+    backgrounds = _BACKGROUNDS if any(image.hasalpha() for image in pair) else _BACKGROUNDS[:1]
+    found = []
+    for background in backgrounds:
+        before, after = (_to_pixels(image, background) for image in pair)
+        found.append(Comparator(before).compare(after))
+    return max(found, key=lambda distance: distance.norm3)
+
+
+def _open(data: bytes, limits: Limits) -> Any:
+    view = memoryview(data)
+    kind = sniff(view)
+    if kind is None:
+        raise UnsupportedFormat("The file is no JPEG, PNG, WebP or still AVIF image.")
+    if kind.animated or (kind.format == "png" and is_animated_png(view)):
+        raise UnsupportedFormat("Animations have no single distance.")
+    picture = Picture(view, kind, limits)
+    try:
+        image = picture.decode(picture.upright_size).copy_memory()
+    except pyvips.Error as error:
+        raise picture.blame(error) from error
+    image = resize.lay_upright(image, 1, picture.orientation)
+    image = color.convert(image, strip=True, depth=8, holds_grey=False)
+    return image if image.bands > 2 else image.colourspace("srgb")
+
+
+def _to_pixels(image: Any, background: int) -> npt.NDArray[np.uint8]:
+    flat = image.flatten(background=background) if image.hasalpha() else image
+    return np.ascontiguousarray(flat.numpy(), dtype=np.uint8)
