@@ -1,6 +1,20 @@
 """The encoders: one setting a format, and the table of qualities that `smart` starts from.
 
-A setting is chosen for bytes at equal looks a CPU second; the figures are in DESIGN.md, "Encoders".
+JPEG, five photographs of 1000 x 667 at quality 75, one core; bytes against the first row, CPU time with decoding:
+
+========================================  =====  ======
+setting                                   bytes  CPU ms
+========================================  =====  ======
+plain libjpeg-turbo                       1.00      8.6
+optimised Huffman codes                   0.96     11.7
+mozjpeg's quantisation table 3            0.93      8.8
+table 3, optimised codes (what we use)    0.89     11.7
+table 3, optimised codes, progressive     0.88     17.8
+table 3, optimised codes, trellis         0.79     40.8
+all of these and a search for scans       0.77     65.2
+========================================  =====  ======
+
+At equal looks (butteraugli) about 4 of table 3's 7 % remain; codes and scans change no pixel.
 """
 
 from typing import Any, Final
@@ -64,8 +78,6 @@ def encode(image: Any, name: FormatName, quality: int, *, strip: bool) -> bytes:
     # Only what is there: libvips would write an EXIF block of its own.
     keep = 0 if strip else sum(flag for field, flag in _KEEP.items() if image.get_typeof(field))
     if name == "jpeg":
-        # mozjpeg's table 3 and optimised Huffman codes; trellis costs four times the CPU, progressive scans half as
-        # much again for 2 % of the bytes.
         return bytes(image.jpegsave_buffer(Q=quality, quant_table=3, optimize_coding=True, keep=keep))
     if name == "webp":
         return _encode_webp(image, quality, keep)

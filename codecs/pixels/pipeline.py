@@ -130,7 +130,8 @@ def _render(picture: Picture, size: tuple[int, int], target: FormatName, depth: 
     image = picture.decode(size)
     if target == "jpeg":
         image = resize.flatten_on_white(image)
-    image = resize.resize_frames(image, picture.frames, width, height)
+    if size != picture.upright_size:
+        image = resize.resize_frames(image, picture.frames, width, height)
     image = resize.lay_upright(image, picture.frames, picture.orientation)
     if not strip and (picture.orientation != 1 or size != picture.upright_size):
         image = resize.without_thumbnail(image)

@@ -35,15 +35,13 @@ def resize_frames(image: Any, frames: int, width: int, height: int) -> Any:
     Colours are weighted by their alpha, so that what is hidden under clear pixels does not bleed into edges. Frames
     are resampled one by one: none bleeds into the next.
     """
-    if (image.get("width"), image.get("height")) == (width, height * frames):
-        return image
 
     def resample(frame: Any) -> Any:
         across, down = width / frame.get("width"), height / frame.get("height")
         if not frame.hasalpha():
             return frame.resize(across, vscale=down)
-        form = frame.get("format")
-        return frame.premultiply().resize(across, vscale=down).unpremultiply().cast(form)
+        samples = frame.get("format")
+        return frame.premultiply().resize(across, vscale=down).unpremultiply().cast(samples)
 
     return _each_frame(image, frames, resample)
 
