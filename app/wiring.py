@@ -22,7 +22,7 @@ from app.service.readiness import Readiness
 from app.settings import Settings
 from pixels.options import Limits
 
-#: One event loop feeds about this many encode processes (DESIGN.md, "Processes").
+#: A loop costs about a sixth of the encoders' time on a plain JPEG, and far less on longer work (perf/README.md).
 _CORES_PER_LOOP = 8
 
 

@@ -47,10 +47,6 @@ class SharedBuffer:
         """The first `count` bytes, or as many as there are."""
         return self._map[: min(count, self.size)]
 
-    def content(self) -> memoryview:
-        """What was written, without a copy; release it before the buffer is closed."""
-        return memoryview(self._map)[: self.size]
-
     def close(self) -> None:
         """Give the memory back."""
         self._map.close()

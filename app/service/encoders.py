@@ -2,7 +2,7 @@
 
 An AVIF or trellis encode cannot be cancelled inside a process, and a codec that crashes must cost one job, so
 decoding and encoding run in processes of their own. They come from a fork server: forking a process in which
-libvips has run hangs, and starting an interpreter anew takes ten times as long.
+libvips has run hangs, and a new interpreter would import everything again.
 """
 
 import asyncio

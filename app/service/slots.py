@@ -1,7 +1,7 @@
 """Admission: as many jobs at once as there are slots, a short waiting room, and a refusal beyond it.
 
-An unbounded queue only moves the wait: at twice the capacity it answered after seconds, where four waiting a
-slot kept the 99th percentile under a tenth of one (DESIGN.md, "Overload").
+An unbounded queue only moves the wait: beyond the capacity a prototype answered after seconds, where four waiting a
+slot kept the 99th percentile under a tenth of one.
 """
 
 import asyncio

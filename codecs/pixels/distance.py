@@ -10,7 +10,7 @@ from pixels.butteraugli import Comparator, Distance
 from pixels.errors import UnsupportedFormat
 from pixels.load import Picture
 from pixels.options import Limits
-from pixels.sniff import is_animated_png, sniff
+from pixels.sniff import is_animated_png, recognise
 from pixels.vips import pyvips
 
 #: What lies behind clear parts; a difference that shows before either counts.
@@ -46,9 +46,7 @@ def measure_distance(reference: bytes, distorted: bytes, limits: Limits = _DEFAU
 
 def _open(data: bytes, limits: Limits) -> Any:
     view = memoryview(data)
-    kind = sniff(view)
-    if kind is None:
-        raise UnsupportedFormat("The file is no JPEG, PNG, WebP or still AVIF image.")
+    kind = recognise(view)
     if kind.animated or (kind.format == "png" and is_animated_png(view)):
         raise UnsupportedFormat("Animations have no single distance.")
     picture = Picture(view, kind, limits)

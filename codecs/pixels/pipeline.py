@@ -16,7 +16,7 @@ from pixels.errors import UnsupportedFormat
 from pixels.formats import FormatName
 from pixels.load import Picture
 from pixels.options import Limits, Options
-from pixels.sniff import is_animated_png, sniff
+from pixels.sniff import is_animated_png, recognise
 from pixels.vips import pyvips
 
 
@@ -85,9 +85,7 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
     """
     started = time.perf_counter()
     data = memoryview(source)
-    kind = sniff(data)
-    if kind is None:
-        raise UnsupportedFormat("The file is no JPEG, PNG, WebP or still AVIF image.")
+    kind = recognise(data)
     target = kind.format if options.format == "auto" else options.format
     if kind.format == "png" and is_animated_png(data):
         return _pass_through(data, target, options, limits)

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from pixels import png_chunks
+from pixels.errors import UnsupportedFormat
 from pixels.formats import FormatName
 
 #: Bytes that `sniff` wants to see; fewer are judged as they are.
@@ -19,6 +20,20 @@ class Sniffed(msgspec.Struct, frozen=True):
 
     format: FormatName
     animated: bool = False
+
+
+def recognise(data: memoryview) -> Sniffed:
+    """Name the format of a whole file, as `sniff` does.
+
+    Raises
+    ------
+    UnsupportedFormat
+        It is none of those that are served.
+    """
+    kind = sniff(data)
+    if kind is None:
+        raise UnsupportedFormat("The file is no JPEG, PNG, WebP or still AVIF image.")
+    return kind
 
 
 def sniff(head: bytes | bytearray | memoryview) -> Sniffed | None:
