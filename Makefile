@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint format bench lock clean
+.PHONY: run test lint format bench quality lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.ready
@@ -26,6 +26,10 @@ format: $(VENV)/.ready-dev
 # Speed is held by benchmarks, never by timed tests: see perf/README.md.
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest perf --benchmark-only --benchmark-columns=median,iqr,rounds $(ARGS)
+
+# How near smart comes to its target, beside other ways: judged by libjxl's program where that is installed.
+quality: $(VENV)/.ready-dev
+	$(BIN)/python -m perf.quality --publish $(ARGS)
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@PYTHON=$(PYTHON) sh .ci/venv requirements.txt

@@ -49,12 +49,13 @@ def worker() -> None:
 @main.command()
 def warm() -> None:
     """Run every codec once, so that a broken installation shows now, and compile the metric (once; it is cached)."""
-    from pixels import butteraugli, vips
+    from pixels import butteraugli, jpeg, vips
 
     vips.prepare()
     vips.warm()
     butteraugli.warm()
-    click.echo("JPEG, PNG, WebP and AVIF work; the metric is compiled.")
+    jpeg.warm()
+    click.echo("JPEG, PNG, WebP and AVIF work; the metric and the JPEG encoder are compiled.")
 
 
 @main.group()

@@ -10,6 +10,8 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from pixels.options import Limits
+
 MB = 1024 * 1024
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -45,8 +47,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     wait_timeout_s: Seconds = 10.0
     #: An encode that takes longer is killed.
     encode_deadline_s: Seconds = 20.0
+    #: The butteraugli 3-norm that `quality=smart` aims at: below 1, a difference is hard to see side by side.
+    smart_distance: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.2
+    #: For so long `smart` may look for the quality; then the best so far is the answer.
+    smart_search_s: Seconds = 6.0
     #: Address space of one encode process, bytes.
-    encode_memory_bytes: Annotated[int, msgspec.Meta(ge=512 * MB)] = 3072 * MB
+    encode_memory_bytes: Annotated[int, msgspec.Meta(ge=1024 * MB)] = 3072 * MB
     #: Uploads under this size are answered at once, others become jobs.
     sync_max_bytes: Positive = 2 * MB
     #: The largest upload.
@@ -77,6 +83,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise InvalidSettings("REDIS_URL must begin with redis://, rediss:// or unix://")
         if self.sync_max_bytes > self.max_bytes:
             raise InvalidSettings("SYNC_MAX_BYTES must not exceed MAX_BYTES")
+        if self.smart_search_s >= self.encode_deadline_s:
+            raise InvalidSettings("SMART_SEARCH_S must be less than ENCODE_DEADLINE_S")
         if not self.redis_url and len(os.fsencode(self.data_dir.absolute())) > _MAX_SOCKET_FOLDER:
             raise InvalidSettings(f"DATA_DIR must be shorter than {_MAX_SOCKET_FOLDER} bytes: it holds a unix socket")
 
@@ -97,6 +105,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             except msgspec.ValidationError as error:
                 raise InvalidSettings(f"{name.upper()}: {error}") from None
         return msgspec.convert(found, cls, strict=False, dec_hook=_decode)
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds on one image."""
+        return Limits(self.max_pixels, self.max_frames, self.smart_search_s)
 
     @property
     def valkey_socket(self) -> Path:

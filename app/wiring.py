@@ -20,7 +20,6 @@ from app.service.compress import Compressor
 from app.service.encoders import Encoders
 from app.service.readiness import Readiness
 from app.settings import Settings
-from pixels.options import Limits
 
 #: A loop costs about a sixth of the encoders' time on a plain JPEG, and far less on longer work (perf/README.md).
 _CORES_PER_LOOP = 8
@@ -91,7 +90,7 @@ def assemble(settings: Settings) -> Parts:
         wait_timeout_s=settings.wait_timeout_s,
         deadline_s=settings.encode_deadline_s,
         memory_bytes=settings.encode_memory_bytes,
-        limits=Limits(settings.max_pixels, settings.max_frames),
+        limits=settings.limits,
     )
     return Parts(
         settings=settings,
@@ -103,7 +102,7 @@ def assemble(settings: Settings) -> Parts:
             settings.sync_max_bytes, most=settings.max_uploads, kept=processes * (1 + settings.waiting_per_slot)
         ),
         encoders=encoders,
-        compressor=Compressor(encoders),
+        compressor=Compressor(encoders, smart_distance=settings.smart_distance),
         readiness=Readiness(encoders, lambda: _answers(redis)),
     )
 

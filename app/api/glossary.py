@@ -75,9 +75,8 @@ def parameters(settings: Settings) -> dict[str, Parameter]:
                 "default": "smart",
             },
             f"`smart`, or an integer from 1 to {MAX_QUALITY}",
-            "`smart` aims at no visible difference; this version uses one fixed quality for each format, and "
-            "`X-Quality` tells which. A number counts on the output format's own scale; PNG is lossless at "
-            f"{MAX_QUALITY} and gets a palette below.",
+            "`smart` finds the fewest bytes that look the same, and tells by `X-Distance` how close it came. A number "
+            f"counts on the output format's own scale; PNG is lossless at {MAX_QUALITY} and gets a palette below.",
         ),
         "max_width": Parameter(
             side,
@@ -127,13 +126,13 @@ HEADERS: Final[dict[str, Header]] = {
     "X-Quality": Header(
         {"type": "integer", "minimum": 1, "maximum": MAX_QUALITY},
         76,
-        "Quality that the encoder was given; 100 where the source's own data returned.",
+        "Quality that the encoder was given; 100 where nothing was lost, or the source's own data returned.",
     ),
     "X-Distance": Header(
         {"type": "number", "minimum": 0},
         1.183,
-        "Butteraugli distance (3-norm) from the source: below 1, a difference is hard to see. Only where `smart` "
-        "measured it; this version measures none.",
+        "Butteraugli distance (3-norm) of the answer from the image that was encoded: below 1, a difference is hard to "
+        "see even side by side; 0 is none. Only with `smart`.",
     ),
     "X-Width": Header(_SIDE, 1600, "Width of the answer in pixels."),
     "X-Height": Header(_SIDE, 1067, "Height of the answer in pixels."),

@@ -56,7 +56,7 @@ def run(
     except ServiceError as error:
         raise click.UsageError(error.message) from None
     work = _plan([Path(name) for name in inputs], output)
-    limits = Limits(settings.max_pixels, settings.max_frames)
+    options = msgspec.structs.replace(options, smart_distance=settings.smart_distance)
     failed = 0
     with Progress(
         TextColumn("{task.description}"),
@@ -68,7 +68,7 @@ def run(
         transient=True,
     ) as progress:
         task = progress.add_task("Compressing", total=len(work))
-        for outcome in _outcomes(work, options, limits, jobs or os.cpu_count() or 1):
+        for outcome in _outcomes(work, options, settings.limits, jobs or os.cpu_count() or 1):
             failed += outcome.error is not None
             _report(outcome, as_json=as_json)
             progress.advance(task)

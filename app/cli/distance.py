@@ -9,7 +9,6 @@ from app.settings import Settings
 from pixels import vips
 from pixels.distance import measure_distance
 from pixels.errors import PixelsError
-from pixels.options import Limits
 
 
 def run(reference: str, distorted: str, *, as_json: bool, settings: Settings) -> None:
@@ -21,7 +20,7 @@ def run(reference: str, distorted: str, *, as_json: bool, settings: Settings) ->
         A file cannot be read, or the two cannot be compared.
     """
     vips.prepare()
-    limits = Limits(settings.max_pixels, settings.max_frames)
+    limits = settings.limits
     try:
         distance = measure_distance(Path(reference).read_bytes(), Path(distorted).read_bytes(), limits)
     except (PixelsError, ValueError, OSError) as error:

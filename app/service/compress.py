@@ -1,5 +1,7 @@
 """What POST /compress does once it has a file and its options."""
 
+import msgspec
+
 from app.errors import ServiceError, invalid_param
 from app.service.encoders import Encoded, Encoders
 from app.service.netguard import ForbiddenUrl, parse_public_url
@@ -10,8 +12,9 @@ from pixels.options import Options
 class Compressor:
     """Compresses uploads, as many at once as there are encode processes."""
 
-    def __init__(self, encoders: Encoders) -> None:
+    def __init__(self, encoders: Encoders, *, smart_distance: float) -> None:
         self._encoders = encoders
+        self._smart_distance = smart_distance
 
     def refuse_if_full(self) -> None:
         """Raise 503 `overloaded` while there is no room, before a body is read."""
@@ -25,6 +28,7 @@ class Compressor:
         ServiceError
             413, 415, 422, 500 or 503, each with its reason.
         """
+        options = msgspec.structs.replace(options, smart_distance=self._smart_distance)
         try:
             return await self._encoders.encode(upload.source, options)
         finally:

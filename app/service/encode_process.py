@@ -15,7 +15,7 @@ import sys
 import msgspec
 
 from app.service.encode_protocol import LENGTH_BYTES, MAX_FRAME, Done, Failed, Job, Ready, Setup, frame
-from pixels import pipeline, vips
+from pixels import pack_png, pipeline, vips
 from pixels.errors import PixelsError
 from pixels.options import Limits, Options
 
@@ -33,6 +33,7 @@ def run(control: socket.socket) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     vips.prepare()
     vips.warm()
+    pack_png.warm()
     if sys.platform == "linux":  # elsewhere the limit is not enforced, or refuses what is mapped already
         resource.setrlimit(resource.RLIMIT_AS, (setup.memory_bytes, setup.memory_bytes))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -22,7 +22,7 @@ from pixels.options import Limits, Options
 
 _log = structlog.get_logger(__name__)
 #: Imported by the fork server, and with it libvips; by name, because this side must not import it.
-_CHILD_MODULE = "app.service.encode_process"
+_CHILD_MODULE = "app.service.encode_preload"
 #: A process that dies before it was ever ready is started again after this pause, not in a tight loop.
 _RESTART_PAUSE_S = 1.0
 

@@ -7,7 +7,7 @@ from pixels.errors import DecodeFailed, EncodeFailed, ImageTooLarge, PixelsError
 from pixels.formats import FormatName
 from pixels.options import Limits
 from pixels.png_metadata import PngMetadata, read_metadata, without_packed_text
-from pixels.sniff import Sniffed
+from pixels.sniff import Sniffed, recognise
 from pixels.vips import pyvips
 
 _LOADERS: Final[dict[FormatName, str]] = {
@@ -16,6 +16,7 @@ _LOADERS: Final[dict[FormatName, str]] = {
     "webp": "webpload_source",
     "avif": "heifload_source",
 }
+_BUFFER_LOADERS: Final = {name: loader.replace("_source", "_buffer") for name, loader in _LOADERS.items()}
 #: What decoders say when they meet their own limits, or the process's limit of memory.
 _LIMIT_WORDS: Final = re.compile(r"exceed|too large|security limit|out of memory", re.IGNORECASE)
 #: What means nothing to a customer: the part of libvips that speaks ("VipsJpeg: "), libheif's numbers ("(2.100)").
@@ -170,6 +171,13 @@ class Picture:
         if self.format == "webp" and spare > 1 and self.frames == 1:
             return {"scale": 1 / spare}
         return {}
+
+
+def decode(data: bytes) -> Any:
+    """Decode a file that we encoded, all frames of an animation below each other; it is read once, top to bottom."""
+    name = recognise(memoryview(data)).format
+    options = {"n": -1} if name == "webp" else {}
+    return pyvips.Operation.call(_BUFFER_LOADERS[name], data, access="sequential", **options)
 
 
 def check_limits(width: int, height: int, frames: int, limits: Limits) -> None:

@@ -3,7 +3,7 @@
 With format and size kept, a result is never larger than the source. If the encode is:
 
 1. Where the source shows what was asked for - it is upright, and in sRGB if metadata goes - its own compressed data
-   returns: whole, or with its metadata cut out and the rest as it was.
+   returns: whole, or with its metadata cut out and the rest as it was; a JPEG with its coefficients packed better.
 2. Where its pixels have to change (an orientation to apply, a profile or inks to convert), they are encoded at the
    highest lower quality that is no larger. A lossless PNG is tried with 8 bits for 16 instead.
 3. A lossless PNG that is larger still returns as in 1, with as much metadata as it needs to look right: its profile,
@@ -19,6 +19,7 @@ import msgspec
 
 from pixels import color
 from pixels.encode import encode
+from pixels.jpeg_source import estimate_quality, repack
 from pixels.load import Picture
 from pixels.strip import NotStrippable, strip, strip_png
 
@@ -34,6 +35,12 @@ _FEWEST_TRIES: Final = 3
 _TRIED_PIXELS: Final = 16_000_000
 
 
+#: What is kept without loss is worth so many times the bytes of an encode that the metric chose.
+_WORTH: Final = 1.05
+#: A JPEG of more than this quality is not worth packing unless an encode is hardly smaller: it is seldom half as large.
+_COARSE_QUALITY: Final = 85
+
+
 class Settled(msgspec.Struct, frozen=True):
     """What returns: `original` tells that the pixels are the source's own compressed data."""
 
@@ -42,8 +49,24 @@ class Settled(msgspec.Struct, frozen=True):
     original: bool
 
 
-def settle(picture: Picture, encoded: bytes, quality: int, render: Render, *, strip_metadata: bool) -> Settled:
+def settle(
+    picture: Picture,
+    encoded: bytes,
+    quality: int,
+    render: Render,
+    *,
+    strip_metadata: bool,
+    measured: bool = False,
+    missed: bool = False,
+) -> Settled:
     """Choose what returns for a source that was encoded in its own format and size, at `quality`.
+
+    Parameters
+    ----------
+    measured
+        Whether the metric chose the quality. Then a little more bytes are well spent on no further loss.
+    missed
+        Whether the encode differs more than the metric was to allow. Then the source is better where it is no larger.
 
     Raises
     ------
@@ -51,11 +74,12 @@ def settle(picture: Picture, encoded: bytes, quality: int, render: Render, *, st
         An encoder refused the picture.
     """
     result = Settled(encoded, quality, original=False)
-    if len(encoded) < _NEAR * len(picture.data):
+    lossy = measured and quality < 100
+    if len(encoded) < _NEAR * len(picture.data) and not missed and not (lossy and _is_coarse_jpeg(picture)):
         return result
     if _shows_what_was_asked(picture, strip_metadata=strip_metadata):
         kept = _keep(picture, strip_metadata=strip_metadata)
-        if kept is not None and len(kept) <= len(encoded):
+        if kept is not None and (missed or len(kept) <= len(encoded) * (_WORTH if lossy else 1)):
             return Settled(kept, 100, original=True)
     if len(encoded) <= len(picture.data):
         return result
@@ -66,14 +90,23 @@ def settle(picture: Picture, encoded: bytes, quality: int, render: Render, *, st
 
 def _keep(picture: Picture, *, strip_metadata: bool) -> bytes | memoryview | None:
     """Return the source's own data, without its metadata if that goes; None where it cannot be cut out."""
-    if not strip_metadata:
-        return picture.data
-    try:
-        stripped = strip(picture.data, picture.format)
-    except NotStrippable:
-        return None
-    # Nothing was cut out: the source itself is as good, and costs no copy further on.
-    return picture.data if len(stripped) == len(picture.data) else stripped
+    kept: bytes | memoryview = picture.data
+    if strip_metadata:
+        try:
+            stripped = strip(picture.data, picture.format)
+        except NotStrippable:
+            return None
+        # Where nothing was cut out, the source itself is as good, and costs no copy further on.
+        if len(stripped) < len(picture.data):
+            kept = stripped
+    return repack(kept) if picture.format == "jpeg" else kept
+
+
+def _is_coarse_jpeg(picture: Picture) -> bool:
+    if picture.format != "jpeg":
+        return False
+    quality = estimate_quality(picture.data)
+    return quality is not None and quality <= _COARSE_QUALITY
 
 
 def _shows_what_was_asked(picture: Picture, *, strip_metadata: bool) -> bool:

@@ -20,6 +20,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
         Box in pixels (1-65535) that the upright image is fitted inside; never enlarged.
     strip_metadata
         True converts to sRGB and drops EXIF, XMP and ICC; False carries them over.
+    smart_distance
+        The butteraugli 3-norm that ``smart`` aims at, above 0. Below 1 a difference is hard to see side by side.
     """
 
     format: TargetFormat = "auto"
@@ -27,10 +29,20 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     max_width: int | None = None
     max_height: int | None = None
     strip_metadata: bool = True
+    smart_distance: float = 1.2
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Bounds on one image, checked on its header before a pixel is decoded."""
+    """Bounds on one image.
+
+    Attributes
+    ----------
+    max_pixels, max_frames
+        Checked on its header, before a pixel is decoded; the pixels are those of all frames.
+    search_s
+        For so long ``smart`` may look for the quality, from the start; then it returns the best that it has.
+    """
 
     max_pixels: int = 50_000_000
     max_frames: int = 256
+    search_s: float = 8.0

@@ -5,17 +5,20 @@ that of the upright image. Where nothing has to be turned, rows stream from the 
 """
 
 import time
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from pixels import color, never_larger, resize
 from pixels.animated_png import open_animated_png
-from pixels.encode import FIXED_QUALITY, HOLD_GREY, check_side, encode
+from pixels.encode import HOLD_GREY, check_side, encode, keep_flags
 from pixels.errors import UnsupportedFormat
 from pixels.formats import FormatName
 from pixels.load import Picture
 from pixels.options import Limits, Options
+from pixels.sample import measure
+from pixels.smart_png import find_png
+from pixels.smart_quality import Found, find_quality
 from pixels.sniff import is_animated_png, recognise
 from pixels.vips import pyvips
 
@@ -38,9 +41,12 @@ class Compressed(msgspec.Struct, frozen=True):
     frames
         1 but for an animation.
     distance
-        The butteraugli 3-norm between source and result; None where it was not measured.
+        The butteraugli 3-norm between source and result, where the metric chose the quality; else None.
+    means
+        How the metric chose to encode: see `means`. None where it did not, or the source's own data returned.
     decode_ms, search_ms, encode_ms
-        Wall time. Rows that stream are decoded while they are encoded: then `decode_ms` is the header's alone.
+        Wall time. At a quality that was asked for, rows stream, and are decoded while they are encoded: `decode_ms` is
+        then the header's alone.
     """
 
     data: bytes | memoryview
@@ -51,12 +57,15 @@ class Compressed(msgspec.Struct, frozen=True):
     original_returned: bool = False
     frames: int = 1
     distance: float | None = None
+    means: str | None = None
     decode_ms: float = 0.0
     search_ms: float = 0.0
     encode_ms: float = 0.0
 
 
 _DEFAULT_LIMITS = Limits()
+#: A distance of so many times what `smart` aims at is a miss.
+_MISSED: Final = 1.1
 
 
 def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) -> Compressed:
@@ -70,7 +79,7 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
     options
         What is asked for.
     limits
-        What is refused by the header, before a pixel is decoded.
+        What is refused by the header, before a pixel is decoded, and how long a search may take.
 
     Raises
     ------
@@ -95,7 +104,6 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
     picture = Picture(data, kind, limits)
     size = resize.fit_inside(*picture.upright_size, options.max_width, options.max_height)
     check_side(target, *size)
-    quality = options.quality or FIXED_QUALITY[target]
     strip = options.strip_metadata
     opened = time.perf_counter()
 
@@ -103,23 +111,56 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
         return _render(picture, size, target, depth, strip=strip)
 
     try:
-        encoded = encode(render(16 if target == "png" and quality == 100 else 8), target, quality, strip=strip)
-        result = never_larger.Settled(encoded, quality, original=False)
+        if options.quality is None:
+            image = render(16 if target == "png" else 8).copy_memory()
+            decoded = time.perf_counter()
+            made = _search(image, target, options, started + limits.search_s)
+        else:
+            # Rows stream: they are decoded while they are encoded.
+            decoded = opened
+            depth = 16 if target == "png" and options.quality == 100 else 8
+            made = Found(encode(render(depth), target, options.quality, strip=strip), options.quality, None)
+        settled = never_larger.Settled(made.data, made.quality, original=False)
+        searched = time.perf_counter() if options.quality is None else decoded
         if target == picture.format and size == picture.upright_size:
-            result = never_larger.settle(picture, encoded, quality, render, strip_metadata=strip)
+            settled = never_larger.settle(
+                picture,
+                made.data,
+                made.quality,
+                render,
+                strip_metadata=strip,
+                measured=made.distance is not None,
+                missed=made.distance is not None and made.distance > _MISSED * options.smart_distance,
+            )
+        distance = made.distance
+        if distance is not None and settled.data is not made.data:
+            distance = 0.0 if settled.original else measure(render(8).copy_memory(), bytes(settled.data))
     except pyvips.Error as error:
         raise picture.blame(error) from error
+    done = time.perf_counter()
+    encode_s = made.encode_s + done - searched
     return Compressed(
-        data=result.data,
+        data=settled.data,
         format=target,
         width=size[0],
         height=size[1],
-        quality=result.quality,
-        original_returned=result.original,
+        quality=settled.quality,
+        original_returned=settled.original,
         frames=picture.frames,
-        decode_ms=(opened - started) * 1e3,
-        encode_ms=(time.perf_counter() - opened) * 1e3,
+        distance=distance,
+        means=None if settled.original else made.means,
+        decode_ms=(decoded - started) * 1e3,
+        search_ms=(done - decoded - encode_s) * 1e3,
+        encode_ms=encode_s * 1e3,
     )
+
+
+def _search(image: Any, target: FormatName, options: Options, until_s: float) -> Found:
+    """Let the metric choose: see `smart_quality` and, for PNG, `smart_png`."""
+    keep = keep_flags(image, strip=options.strip_metadata)
+    if target == "png":
+        return find_png(image, options.smart_distance, keep=keep, until_s=until_s)
+    return find_quality(image, target, options.smart_distance, keep=keep, until_s=until_s)
 
 
 def _render(picture: Picture, size: tuple[int, int], target: FormatName, depth: int, *, strip: bool) -> Any:

@@ -120,7 +120,7 @@ async def test_an_image_error_keeps_its_kind(pool: BufferPool) -> None:
 
 async def test_the_address_space_is_bounded(pool: BufferPool) -> None:
     """A picture within the pixel limit that needs more memory than allowed is refused, and the pool goes on."""
-    async with running(memory_bytes=700 << 20) as encoders:
+    async with running(memory_bytes=1 << 30) as encoders:
         huge = encoded(photo(64, 48).resize((7000, 7000)), "PNG", compress_level=9)
         with pytest.raises(ServiceError):
             await encoders.encode(filled(pool, huge), Options(format="avif", quality=90))

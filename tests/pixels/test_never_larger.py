@@ -68,7 +68,8 @@ def test_the_sources_own_bytes_return_where_nothing_is_smaller(name: str) -> Non
         assert result.quality == 100
         # Pillow's files hold a JFIF marker or private chunks at most: the pixels' data is the same to the byte.
         assert np.array_equal(opened(result.data), opened(source))
-    assert result.data == source
+    # A JPEG's coefficients may be packed better.
+    assert len(result.data) < len(source) if name == "jpeg" else result.data == source
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -79,7 +80,11 @@ def test_returned_sources_are_stripped_without_touching_a_pixel(name: str) -> No
     assert not any(trace in bytes(result.data) for trace in (b"TestCam", b"acsp", b"Exif"))
     assert np.array_equal(opened(result.data), opened(source))
     assert len(result.data) < len(source)
-    assert compress(source, Options(quality=100, strip_metadata=False)).data == source
+    kept = compress(source, Options(quality=100, strip_metadata=False))
+    assert kept.original_returned
+    assert np.array_equal(opened(kept.data), opened(source))
+    assert opened(kept.data).getexif() == opened(source).getexif()
+    assert opened(kept.data).info["icc_profile"] == SRGB
 
 
 @pytest.mark.parametrize("orientation", [3, 6])
@@ -101,7 +106,7 @@ def test_a_turned_png_looks_right_and_does_not_grow(orientation: int) -> None:
     """Lossless, it may not shrink when it is turned: then what turns it for the viewer is all that stays."""
     for picture in (photo(), noise(64, 48), quadrants()):
         source = source_of(stored(picture, orientation), "png", exif=exif(orientation))
-        result = compress(source, Options())
+        result = compress(source, Options(quality=100))
         assert len(result.data) <= len(source)
         assert b"TestCam" not in bytes(result.data)
         assert np.array_equal(seen(result.data).convert("RGB"), picture)

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from pixels.distance import measure_distance
 from tests.whole.pictures import encoded, opened, photo
 from tests.whole.service import COMPRESS, Api
 
@@ -44,8 +45,17 @@ def test_auto_keeps_the_format_and_jpg_means_jpeg(api: Api) -> None:
     assert api.compress(encoded(photo(), "PNG"), format="jpg").headers["X-Format"] == "jpeg"
 
 
-def test_smart_tells_the_quality_that_it_used(api: Api) -> None:
-    assert 1 <= int(api.compress(SOURCE, quality="smart").headers["X-Quality"]) <= 100
+@pytest.mark.parametrize("target", FORMATS)
+def test_smart_tells_the_quality_that_it_used_and_how_close_it_came(api: Api, target: str) -> None:
+    reply = api.compress(SOURCE, quality="smart", format=target)
+    told = float(reply.headers["X-Distance"])
+    assert 1 <= int(reply.headers["X-Quality"]) <= 100
+    assert told == pytest.approx(measure_distance(SOURCE, reply.content).norm3, rel=0.02, abs=0.001)
+    assert told < 1.32
+
+
+def test_a_quality_that_was_asked_for_is_not_measured(api: Api) -> None:
+    assert "X-Distance" not in api.compress(SOURCE, quality=80).headers
 
 
 @pytest.mark.parametrize("place", [0, 1, 2, 3])

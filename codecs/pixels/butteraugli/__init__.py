@@ -9,6 +9,7 @@ Follows libjxl 0.7 (lib/jxl/butteraugli) and its constants. Glossary:
 - Mask: how much the detail of the reference hides; visibility is what a squared difference is multiplied by.
 - AC, DC: differences of detail (MF and finer), and of LF.
 - Diffmap: the distance of each pixel.
+- Ring: a plane of which only the rows in use are kept; the image goes through all stages a few rows at a time.
 - Scale: all of it is done at full resolution and at half, which counts half.
 - 3-norm: the mean of the norms of the diffmap for p = 3, 6 and 12.
 

@@ -7,17 +7,12 @@ two leave, so only their sum is interpolated back to full resolution.
 import numpy as np
 
 from pixels.butteraugli import constants as c
-from pixels.butteraugli.blur import blur_row, gaussian, gaussian_at_half, upsample_row
+from pixels.butteraugli.blur import blur_row, upsample_row
+from pixels.butteraugli.filters import Edges
 from pixels.butteraugli.jit import Plane, inlined, kernel
+from pixels.butteraugli.rings import slot
 
 _f = np.float32
-#: Filters, centre first: LF and MF at half resolution, HF at full resolution.
-LF_WEIGHTS = gaussian_at_half(c.LF_SIGMA, radius=7)
-MF_WEIGHTS = gaussian_at_half(c.MF_SIGMA, radius=4)
-HF_WEIGHTS = gaussian(c.HF_SIGMA)
-#: Pixels that a band depends on to each side: the blurs of LF and MF with their steps down and up, and of HF.
-REACH_PX = 2 * (7 + 4 + 2) + 3
-
 _REMOVE_MF, _AMPLIFY_MF = _f(c.REMOVE_MF_RANGE), _f(c.AMPLIFY_MF_RANGE)
 _REMOVE_HF, _AMPLIFY_HF = _f(c.REMOVE_HF_RANGE), _f(c.AMPLIFY_HF_RANGE)
 _REMOVE_UHF = _f(c.REMOVE_UHF_RANGE)
@@ -46,90 +41,114 @@ def clamp_softly(value: np.float32, limit: np.float32) -> np.float32:
 
 
 @kernel
-def split_low(
-    half: Plane, weights: tuple[Plane, Plane], edge_x: Plane, edge_y: Plane, rows: Plane, rest: Plane, low: Plane
+def split_lf(
+    half: Plane, weights: Plane, edges: tuple[Edges, Edges], first: int, last: int, pad: Plane, rest: Plane, low: Plane
 ) -> None:
-    """Split `half`, the downsampled X, Y, B, into MF and LF.
+    """Write LF of rows `first` to `last` (exclusive) to planes 3 to 5 of `low`, and what it leaves to `rest`.
 
-    Parameters
-    ----------
-    half
-        float32[3, h2, w2]; on return, its planes 0 and 1 hold the MF + LF of X and Y that HF is what remains of.
-    weights
-        The filters of LF and MF, float32 each.
-    edge_x, edge_y
-        float32[3, w2] and [3, h2]: the edge scales of LF and of MF, and the share of each cell that is in the image.
-    rows
-        Scratch, float32[2, w2 + 14].
-    rest
-        Scratch, float32[3, h2, w2].
-    low
-        Filled: float32[6, h2, w2], the MF of X, Y, B and then their LF.
+    `half`, `rest` and `low` are rings, float32[3, n, w2] and float32[6, n, w2]; `half` is X, Y, B downsampled. `pad`,
+    float32[w2 + 14], is scratch.
     """
-    lf_weights, mf_weights = weights
-    _, height, width = half.shape
-    pad = rows[0]
-    for channel in range(3):
-        for y in range(height):
-            lf = low[3 + channel, y]
-            blur_row(half[channel], y, lf_weights, edge_x[0], edge_y[0], pad, lf)
-            whole, left, inside, inside_y = half[channel, y], rest[channel, y], edge_x[2], edge_y[2, y]
-            for x in range(width):
-                left[x] = whole[x] - lf[x] * (inside[x] * inside_y)
-    for channel in range(3):
-        for y in range(height):
-            mf, lf, base = low[channel, y], low[3 + channel, y], half[channel, y]
-            blur_row(rest[channel], y, mf_weights, edge_x[1], edge_y[1], pad, mf)
-            if channel == 0:
-                for x in range(width):
-                    base[x] = mf[x] + lf[x]
-                    mf[x] = remove_range(mf[x], _REMOVE_MF)
-            elif channel == 1:
-                for x in range(width):
-                    base[x] = mf[x] + lf[x]
-                    mf[x] = amplify_range(mf[x], _AMPLIFY_MF)
+    x_edges, y_edges = edges
+    height = y_edges.share.size
+    for y in range(first, last):
+        source, left, target = slot(half.shape[1], y), slot(rest.shape[1], y), slot(low.shape[1], y)
+        for channel in range(3):
+            lf = low[3 + channel, target]
+            blur_row(half[channel], y, height, weights, x_edges.lf, y_edges.lf, pad, lf)
+            _subtract_inside(half[channel, source], lf, x_edges.share, y_edges.share[y], rest[channel, left])
+
+
+@inlined
+def _subtract_inside(whole: Plane, part: Plane, share_x: Plane, share_y: np.float32, out: Plane) -> None:
+    for x in range(out.size):
+        out[x] = whole[x] - part[x] * (share_x[x] * share_y)
 
 
 @kernel
-def split_high(xyb: Plane, base: Plane, weights: Plane, edge_x: Plane, edge_y: Plane, pad: Plane, high: Plane) -> None:
-    """Split what `base` leaves of X and Y into UHF and HF.
+def split_mf(
+    rest: Plane, weights: Plane, edges: tuple[Edges, Edges], first: int, last: int, pad: Plane, low: Plane, base: Plane
+) -> None:
+    """Write MF of rows `first` to `last` (exclusive) to planes 0 to 2 of `low`, and MF + LF of X and Y to `base`.
 
-    Parameters
-    ----------
-    xyb
-        float32[3, h, w]; on return, its planes 0 and 1 hold HF + UHF before they were split.
-    base
-        float32[3, h2, w2]: planes 0 and 1 are the MF + LF of X and Y.
-    weights, edge_x, edge_y
-        The filter of HF and its edge scales, float32.
-    pad
-        Scratch, float32[w + 6].
-    high
-        Filled: float32[4, h, w], the HF of X and Y and then their UHF.
+    `rest` and `low` are of `split_lf`; `base` is a ring, float32[2, n, w2]; `pad`, float32[w2 + 8], is scratch.
     """
-    _, height, width = xyb.shape
-    row = high[0, 0]
-    for y in range(height):
-        x_row, y_row = xyb[0, y], xyb[1, y]
-        row = high[0, y]
-        upsample_row(base[0], y, pad, row)
-        for x in range(width):
-            x_row[x] -= row[x]
-        upsample_row(base[1], y, pad, row)
-        for x in range(width):
-            fine = y_row[x] - row[x]
-            y_row[x] = fine
-            x_row[x] *= _FLOOR + _REST * _BY_Y / (fine * fine + _BY_Y)
-    for y in range(height):
-        hf, uhf, whole = high[0, y], high[2, y], xyb[0, y]
-        blur_row(xyb[0], y, weights, edge_x, edge_y, pad, hf)
-        for x in range(width):
-            coarse = hf[x]
-            uhf[x] = remove_range(whole[x] - coarse, _REMOVE_UHF)
-            hf[x] = remove_range(coarse, _REMOVE_HF)
-        hf, uhf, whole = high[1, y], high[3, y], xyb[1, y]
-        blur_row(xyb[1], y, weights, edge_x, edge_y, pad, hf)
-        for x in range(width):
-            coarse = clamp_softly(hf[x], _MAX_HF)
-            uhf[x] = _UHF_Y * clamp_softly(whole[x] - coarse, _MAX_UHF)
-            hf[x] = amplify_range(_HF_Y * coarse, _AMPLIFY_HF)
+    x_edges, y_edges = edges
+    height = y_edges.share.size
+    for y in range(first, last):
+        target, under = slot(low.shape[1], y), slot(base.shape[1], y)
+        for channel in range(3):
+            blur_row(rest[channel], y, height, weights, x_edges.mf, y_edges.mf, pad, low[channel, target])
+        _finish_mf_x(low[0, target], low[3, target], base[0, under])
+        _finish_mf_y(low[1, target], low[4, target], base[1, under])
+
+
+@inlined
+def _finish_mf_x(mf: Plane, lf: Plane, base: Plane) -> None:
+    for x in range(base.size):
+        base[x] = mf[x] + lf[x]
+        mf[x] = remove_range(mf[x], _REMOVE_MF)
+
+
+@inlined
+def _finish_mf_y(mf: Plane, lf: Plane, base: Plane) -> None:
+    for x in range(base.size):
+        base[x] = mf[x] + lf[x]
+        mf[x] = amplify_range(mf[x], _AMPLIFY_MF)
+
+
+@kernel
+def leave_fine(base: Plane, half_height: int, first: int, last: int, rows: Plane, xy: Plane) -> None:
+    """Take `base`, interpolated, from X and Y of rows `first` to `last` (exclusive): what is left is HF + UHF.
+
+    `base` is of `split_mf`, `half_height` rows in all; `xy`, float32[2, n, w], is a ring and changed in place; `rows`,
+    float32[3, w + 2], is scratch.
+    """
+    width = xy.shape[2]
+    for y in range(first, last):
+        at = slot(xy.shape[1], y)
+        upsample_row(base[0], y, half_height, rows[0], rows[1, :width])
+        upsample_row(base[1], y, half_height, rows[0], rows[2, :width])
+        _leave_fine_row(rows[1], rows[2], xy[0, at], xy[1, at])
+
+
+@inlined
+def _leave_fine_row(base_x: Plane, base_y: Plane, opponent: Plane, luminance: Plane) -> None:
+    for x in range(opponent.size):
+        fine = luminance[x] - base_y[x]
+        luminance[x] = fine
+        opponent[x] = (opponent[x] - base_x[x]) * (_FLOOR + _REST * _BY_Y / (fine * fine + _BY_Y))
+
+
+@kernel
+def split_high(
+    fine: Plane, weights: Plane, edges: tuple[Edges, Edges], first: int, last: int, pad: Plane, high: Plane
+) -> None:
+    """Split X and Y of `fine`, of `leave_fine`, into HF and UHF, in rows `first` to `last` (exclusive).
+
+    `high`, float32[4, n, w], is filled: HF of X and Y, then their UHF; `pad`, float32[w + 6], is scratch.
+    """
+    x_edges, y_edges = edges
+    height = y_edges.hf.size
+    for y in range(first, last):
+        source, target = slot(fine.shape[1], y), slot(high.shape[1], y)
+        blur_row(fine[0], y, height, weights, x_edges.hf, y_edges.hf, pad, high[0, target])
+        blur_row(fine[1], y, height, weights, x_edges.hf, y_edges.hf, pad, high[1, target])
+        _split_high_x(fine[0, source], high[0, target], high[2, target])
+        _split_high_y(fine[1, source], high[1, target], high[3, target])
+
+
+@inlined
+def _split_high_x(whole: Plane, hf: Plane, uhf: Plane) -> None:
+    for x in range(whole.size):
+        coarse = hf[x]
+        uhf[x] = remove_range(whole[x] - coarse, _REMOVE_UHF)
+        hf[x] = remove_range(coarse, _REMOVE_HF)
+
+
+@inlined
+def _split_high_y(whole: Plane, hf: Plane, uhf: Plane) -> None:
+    for x in range(whole.size):
+        coarse = clamp_softly(hf[x], _MAX_HF)
+        uhf[x] = _UHF_Y * clamp_softly(whole[x] - coarse, _MAX_UHF)
+        hf[x] = amplify_range(_HF_Y * coarse, _AMPLIFY_HF)

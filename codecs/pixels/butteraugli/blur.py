@@ -1,103 +1,81 @@
 """Gaussian blurs as short symmetric filters, vertical then horizontal, a row at a time.
 
 A filter is given by its weights from the centre outwards. Beyond the border there is nothing: the sum is divided by
-the weights that lie inside the image (`edge_scale`). Taps are taken in threes on both sides: with seven row arrays an
-inner loop is still vectorised.
+the weights that lie inside the image (`filters.edge_scale`). Taps are taken in threes on both sides: with seven row
+arrays an inner loop still keeps to the processor's registers.
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from pixels.butteraugli import constants as c
+from pixels.butteraugli.filters import CELL
 from pixels.butteraugli.jit import Plane, inlined, kernel
+from pixels.butteraugli.rings import slot
 
-#: What each cell of the half grid takes from 4 pixels, its own two in the middle. A plain mean of two would let
-#: through a tenth of what is too fine for the grid.
-CELL = (0.125, 0.375, 0.375, 0.125)
-
-
-def gaussian(sigma: float) -> npt.NDArray[np.float64]:
-    """Return the weights, centre first, of a Gaussian that is cut off at 2.25 sigma, summing to 1 over both sides."""
-    radius = max(1, int(c.BLUR_REACH_SIGMAS * sigma))
-    weights = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
-    return np.asarray(weights / (2 * weights.sum() - weights[0]))
-
-
-def gaussian_at_half(sigma: float, radius: int) -> npt.NDArray[np.float64]:
-    """Return the filter of `radius` at half resolution that stands for `gaussian(sigma)` at full resolution.
-
-    Downsampling by `CELL`, this filter and linear interpolation together are the least-squares match to the Gaussian,
-    over both phases of the grid; the weights sum to 1 over both sides.
-    """
-    target = gaussian(sigma)
-    reach = 2 * radius + 5
-    offsets = np.arange(-reach, reach + 1)
-    wanted = np.where(np.abs(offsets) < len(target), target[np.minimum(np.abs(offsets), len(target) - 1)], 0.0)
-    design = np.zeros((len(offsets), radius + 1))
-    for tap in range(-radius, radius + 1):
-        # Seen from an even pixel, cell 0 of the half grid covers pixels 0 and 1 and is 1/2 px away, cell -1 3/2 px.
-        for cell, share in ((tap, 0.75), (tap - 1, 0.25)):
-            for index, weight in enumerate(CELL):
-                design[2 * cell - 1 + index + reach, abs(tap)] += share * weight
-    # The odd phase is the mirror image: fitting the even phase to a symmetric target fits both.
-    weights, *_ = np.linalg.lstsq(design, wanted, rcond=None)
-    return np.asarray(weights / (2 * weights.sum() - weights[0]))
-
-
-def share_inside(length_px: int) -> npt.NDArray[np.float64]:
-    """Return for each cell of the half grid how much of its weight lies inside an axis of `length_px`."""
-    shares = np.ones((length_px + 1) // 2)
-    if length_px % 2:
-        shares[-1] = 0.5
-    return shares
-
-
-def edge_scale(shares: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Return for each position of an axis 1 / (the weights inside), where `shares` of the positions are inside."""
-    both = np.concatenate((weights[:0:-1], weights))
-    return (1 / np.convolve(np.pad(shares, len(weights) - 1), both, mode="valid")).astype(np.float32)
+_f = np.float32
+_FAR, _NEAR = _f(CELL[0]), _f(CELL[1])
 
 
 @inlined
-def blur_row(plane: Plane, y: int, weights: Plane, edge_x: Plane, edge_y: Plane, pad: Plane, out: Plane) -> None:
-    """Write row `y` of the blurred `plane`, float32[h, w], to `out`, float32[w].
+def blur_row(
+    plane: Plane, y: int, height: int, weights: Plane, edge_x: Plane, edge_y: Plane, pad: Plane, out: Plane
+) -> None:
+    """Write row `y` of the blurred `plane`, a ring of `height` rows in all, float32[n, w], to `out`, float32[w].
 
     `weights` is float32[r + 1] with r = 3 or more; `pad`, float32[w + 2 r], is scratch.
     """
-    height, width = plane.shape
+    width = plane.shape[1]
     radius = weights.size - 1
     pad[:radius] = 0
     pad[radius + width : 2 * radius + width] = 0
-    if radius <= y < height - radius:
+    # The last cell of a half grid may lie half outside: it is one more that has a scale of its own.
+    inside = radius <= y < height - radius - 1
+    if inside:
         _sum_rows(plane, y, weights, pad[radius : radius + width])
     else:
-        _sum_rows_inside(plane, y, weights, pad[radius : radius + width])
+        _sum_rows_inside(plane, y, height, weights, pad[radius : radius + width])
     _sum_columns(pad, weights, out)
-    scale = edge_y[y]
-    for x in range(width):
-        out[x] *= scale * edge_x[x]
+    if inside and width > 2 * radius:
+        # Elsewhere the scale is 1.
+        _scale(out[:radius], edge_y[y], edge_x)
+        _scale(out[width - radius - 1 :], edge_y[y], edge_x[width - radius - 1 :])
+    else:
+        _scale(out, edge_y[y], edge_x)
+
+
+@inlined
+def _scale(row: Plane, by: np.float32, each: Plane) -> None:
+    for x in range(row.size):
+        row[x] *= by * each[x]
 
 
 @inlined
 def _sum_rows(plane: Plane, y: int, w: Plane, out: Plane) -> None:
-    _sum_triple(plane[y], plane[y - 1], plane[y + 1], plane[y - 2], plane[y + 2], plane[y - 3], plane[y + 3], w, out)
-    radius = w.size - 1
+    count, radius = plane.shape[0], w.size - 1
+    middle, a1, b1 = plane[slot(count, y)], plane[slot(count, y - 1)], plane[slot(count, y + 1)]
+    a2, b2 = plane[slot(count, y - 2)], plane[slot(count, y + 2)]
+    a3, b3 = plane[slot(count, y - 3)], plane[slot(count, y + 3)]
+    _sum_triple(middle, a1, b1, a2, b2, a3, b3, w, out)
     for k in range(4, radius - 1, 3):
-        a, b, e = plane[y - k], plane[y - k - 1], plane[y - k - 2]
-        _add_triple(a, plane[y + k], b, plane[y + k + 1], e, plane[y + k + 2], w[k:], out)
+        a1, b1 = plane[slot(count, y - k)], plane[slot(count, y + k)]
+        a2, b2 = plane[slot(count, y - k - 1)], plane[slot(count, y + k + 1)]
+        a3, b3 = plane[slot(count, y - k - 2)], plane[slot(count, y + k + 2)]
+        _add_triple(a1, b1, a2, b2, a3, b3, w[k:], out)
     for k in range(radius - (radius % 3) + 1, radius + 1):
-        _add_pair(plane[y - k], plane[y + k], w[k], out)
+        _add_pair(plane[slot(count, y - k)], plane[slot(count, y + k)], w[k], out)
 
 
 @inlined
-def _sum_rows_inside(plane: Plane, y: int, w: Plane, out: Plane) -> None:
-    height, width = plane.shape
+def _sum_rows_inside(plane: Plane, y: int, height: int, w: Plane, out: Plane) -> None:
     radius = w.size - 1
     out[:] = 0
     for other in range(max(0, y - radius), min(height, y + radius + 1)):
-        weight, row = w[abs(other - y)], plane[other]
-        for x in range(width):
-            out[x] += weight * row[x]
+        _add_weighted(plane[slot(plane.shape[0], other)], w[abs(other - y)], out)
+
+
+@inlined
+def _add_weighted(row: Plane, weight: np.float32, out: Plane) -> None:
+    for x in range(out.size):
+        out[x] += weight * row[x]
 
 
 @inlined
@@ -135,60 +113,92 @@ def _add_pair(a: Plane, b: Plane, weight: np.float32, out: Plane) -> None:
 
 
 @kernel
-def downsample(plane: Plane, pad: Plane, out: Plane) -> None:
-    """Write `plane`, float32[h, w], at half resolution to `out`, float32[(h + 1) // 2, (w + 1) // 2].
+def downsample(plane: Plane, height: int, first: int, last: int, pad: Plane, out: Plane) -> None:
+    """Write rows `first` to `last` (exclusive) of `plane` at half resolution to `out`.
 
     A cell that would lie outside gives its share of a pixel to the one at the border, so that all pixels count alike.
-    Other than that, outside the image counts 0. `pad`, float32[w + 3], is scratch.
+
+    Parameters
+    ----------
+    plane
+        float32[n, w], a ring of `height` rows in all.
+    pad
+        Scratch, float32[w + 3].
+    out
+        float32[n2, (w + 1) // 2], a ring of (height + 1) // 2 rows in all.
     """
-    height, width = plane.shape
-    near, far = np.float32(CELL[1]), np.float32(CELL[0])
+    count, width = plane.shape
     pad[width + 1 : width + 3] = 0
     middle = pad[1 : width + 1]
-    for y in range(out.shape[0]):
-        if y >= 1 and 2 * y + 2 < height:
-            a, b, e, g = plane[2 * y - 1], plane[2 * y], plane[2 * y + 1], plane[2 * y + 2]
-            for x in range(width):
-                middle[x] = near * (b[x] + e[x]) + far * (a[x] + g[x])
+    for y in range(first, last):
+        above = slot(count, max(2 * y - 1, 0))
+        a, b = plane[above], plane[slot(count, 2 * y)]
+        if 2 * y + 1 < height:
+            below = slot(count, min(2 * y + 2, height - 1))
+            _mix(a, b, plane[slot(count, 2 * y + 1)], plane[below], middle)
         else:
-            middle[:] = 0
-            for other in range(2 * y - 1, 2 * y + 3):
-                if other >= height + 1 - height % 2:
-                    continue
-                weight = near if other // 2 == y else far
-                row = plane[min(max(other, 0), height - 1)]
-                for x in range(width):
-                    middle[x] += weight * row[x]
+            # An odd height ends in the middle of a cell, of which nothing else is inside.
+            _mix_two(a, b, middle)
         pad[0] = middle[0]
         if width % 2 == 0:
             pad[width + 1] = middle[width - 1]
-        row = out[y]
-        for x in range(row.size):
-            row[x] = near * (pad[2 * x + 1] + pad[2 * x + 2]) + far * (pad[2 * x] + pad[2 * x + 3])
+        _mix_columns(pad, out[slot(out.shape[0], y)])
 
 
 @inlined
-def upsample_row(plane: Plane, y: int, between: Plane, out: Plane) -> None:
-    """Write row `y` of `plane`, float32[h2, w2], interpolated linearly to twice its size, to `out`.
+def _mix(a: Plane, b: Plane, e: Plane, g: Plane, out: Plane) -> None:
+    far, near = _FAR, _NEAR
+    for x in range(out.size):
+        out[x] = near * (b[x] + e[x]) + far * (a[x] + g[x])
 
-    w is 2 w2 or 2 w2 - 1; `between`, float32[w2 + 2], is scratch. At the border the last two cells' slope goes on.
+
+@inlined
+def _mix_two(a: Plane, b: Plane, out: Plane) -> None:
+    far, near = _FAR, _NEAR
+    for x in range(out.size):
+        out[x] = near * b[x] + far * a[x]
+
+
+@inlined
+def _mix_columns(pad: Plane, out: Plane) -> None:
+    far, near = _FAR, _NEAR
+    for x in range(out.size):
+        out[x] = near * (pad[2 * x + 1] + pad[2 * x + 2]) + far * (pad[2 * x] + pad[2 * x + 3])
+
+
+@inlined
+def upsample_row(plane: Plane, y: int, height: int, between: Plane, out: Plane) -> None:
+    """Write row `y` of `plane`, interpolated linearly to twice its size, to `out`, float32[w].
+
+    `plane` is float32[n, w2], a ring of `height` rows in all; w is 2 w2 or 2 w2 - 1; `between`, float32[w2 + 2], is
+    scratch. At the border the last two cells' slope goes on.
     """
-    height, width = plane.shape
-    three, one = np.float32(0.75), np.float32(0.25)
+    count, width = plane.shape
+    near_share, far_share = _f(0.75), _f(0.25)
     cell = y // 2
     other = cell + 1 if y % 2 else cell - 1
-    near_share, far_share = three, one
     if other < 0 or other >= height:
         other = 2 * cell - other
-        near_share, far_share = three + 2 * one, -one
-    near, far = plane[cell], plane[other]
+        near_share, far_share = _f(1.25), _f(-0.25)
     middle = between[1 : width + 1]
-    for x in range(width):
-        middle[x] = near_share * near[x] + far_share * far[x]
+    _mix_pair(plane[slot(count, cell)], plane[slot(count, other)], near_share, far_share, middle)
     between[0] = 2 * middle[0] - middle[1]
     between[width + 1] = 2 * middle[width - 1] - middle[width - 2]
+    _spread(between, out)
+
+
+@inlined
+def _mix_pair(near: Plane, far: Plane, near_share: np.float32, far_share: np.float32, out: Plane) -> None:
+    for x in range(out.size):
+        out[x] = near_share * near[x] + far_share * far[x]
+
+
+@inlined
+def _spread(between: Plane, out: Plane) -> None:
+    three, one = _f(0.75), _f(0.25)
     for x in range(out.size // 2):
         out[2 * x] = three * between[x + 1] + one * between[x]
         out[2 * x + 1] = three * between[x + 1] + one * between[x + 2]
     if out.size % 2:
-        out[out.size - 1] = three * between[width] + one * between[width - 1]
+        last = out.size // 2
+        out[out.size - 1] = three * between[last + 1] + one * between[last]

@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from pixels.butteraugli.jit import Plane, kernel
+from pixels.butteraugli.jit import Plane, inlined, kernel
+from pixels.butteraugli.rings import slot
 
 
 def _decode_srgb() -> npt.NDArray[np.float32]:
@@ -17,37 +18,73 @@ LINEAR = _decode_srgb()
 
 
 @kernel
-def linearize(rgb: npt.NDArray[np.uint8], linear: Plane, out: Plane) -> None:
-    """Write `rgb`, uint8[h, w, 3] of sRGB, as linear light to `out`, float32[3, h, w]; `linear` is `LINEAR`."""
-    height, width = rgb.shape[0], rgb.shape[1]
-    for y in range(height):
-        row = rgb[y]
-        red, green, blue = out[0, y], out[1, y], out[2, y]
-        for x in range(width):
-            red[x] = linear[row[x, 0]]
-            green[x] = linear[row[x, 1]]
-            blue[x] = linear[row[x, 2]]
+def linearize(
+    rgb: npt.NDArray[np.uint8],
+    linear: Plane,
+    corner: tuple[int, int],
+    first: int,
+    last: int,
+    out: Plane,
+    half: Plane,
+) -> None:
+    """Write rows `first` to `last` (exclusive) of the region of `rgb` that begins at `corner` as linear light.
+
+    Parameters
+    ----------
+    rgb
+        uint8[h, w, 3] of sRGB, the whole image.
+    linear
+        `LINEAR`.
+    corner, first
+        Top and left of the region, and the first of its rows: all even.
+    last
+        Even, unless it is the end of the image.
+    out
+        Filled: float32[3, n, region's w], a ring.
+    half
+        Filled where the rows lie: float32[3, (h + 1) // 2, (w + 1) // 2], means over 2 x 2 pixels. At an odd last row
+        or column of the image the mean is over the pixels that there are.
+    """
+    top, left = corner
+    width = out.shape[2]
+    for y in range(first, last):
+        at = slot(out.shape[1], y)
+        _look_up(rgb[top + y, left : left + width], linear, out[0, at], out[1, at], out[2, at])
+        if y % 2 == 1 or y == last - 1:
+            above = slot(out.shape[1], y - y % 2)
+            for channel in range(3):
+                target = half[channel, (top + y) // 2, left // 2 : left // 2 + (width + 1) // 2]
+                halve_row(out[channel, above], out[channel, at], target)
+
+
+@inlined
+def _look_up(row: npt.NDArray[np.uint8], linear: Plane, red: Plane, green: Plane, blue: Plane) -> None:
+    for x in range(red.size):
+        red[x] = linear[row[x, 0]]
+        green[x] = linear[row[x, 1]]
+        blue[x] = linear[row[x, 2]]
+
+
+@inlined
+def halve_row(above: Plane, below: Plane, out: Plane) -> None:
+    """Write the means over 2 x 2 samples of two rows, float32[w], to `out`, float32[(w + 1) // 2]."""
+    quarter, width = np.float32(0.25), above.size
+    for x in range(width // 2):
+        out[x] = quarter * (above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1])
+    if width % 2:
+        out[width // 2] = np.float32(0.5) * (above[width - 1] + below[width - 1])
 
 
 @kernel
-def halve(rgb: npt.NDArray[np.uint8], linear: Plane, out: Plane) -> None:
-    """Write the means over 2 x 2 pixels, in linear light, to `out`, float32[3, (h + 1) // 2, (w + 1) // 2].
+def copy_rows(plane: Plane, top: int, left: int, first: int, last: int, out: Plane) -> None:
+    """Write the same rows of linear light as `linearize`, but from `plane`, float32[3, h, w], which holds it."""
+    width = out.shape[2]
+    for channel in range(3):
+        for y in range(first, last):
+            _copy(plane[channel, top + y, left : left + width], out[channel, slot(out.shape[1], y)])
 
-    At an odd last row or column the mean is over the pixels that there are.
-    """
-    height, width = rgb.shape[0], rgb.shape[1]
-    quarter, half = np.float32(0.25), np.float32(0.5)
-    for y in range(out.shape[1]):
-        top = rgb[2 * y]
-        bottom = rgb[min(2 * y + 1, height - 1)]
-        for channel in range(3):
-            row = out[channel, y]
-            for x in range(width // 2):
-                row[x] = quarter * (
-                    linear[top[2 * x, channel]]
-                    + linear[top[2 * x + 1, channel]]
-                    + linear[bottom[2 * x, channel]]
-                    + linear[bottom[2 * x + 1, channel]]
-                )
-            if width % 2:
-                row[width // 2] = half * (linear[top[width - 1, channel]] + linear[bottom[width - 1, channel]])
+
+@inlined
+def _copy(row: Plane, out: Plane) -> None:
+    for x in range(out.size):
+        out[x] = row[x]

@@ -1,117 +1,49 @@
 """Compares distorted images with one reference."""
 
-from typing import Any, NamedTuple
+import functools
+import threading
+import weakref
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pixels.butteraugli import bands, blur, color, diffmap, malta, masking, norms, opsin, tiles
+from pixels.butteraugli import color, diffmap, norms, stages, tiles
 from pixels.butteraugli import constants as c
+from pixels.butteraugli.filters import FILTERS, Edges, find_edges
 from pixels.butteraugli.jit import Plane
 from pixels.butteraugli.norms import Distance, Tally
-from pixels.butteraugli.workspace import Workspace, measure, scratch
+from pixels.butteraugli.rings import Memory, Workspace, lay_out, measure
+from pixels.butteraugli.stages import Place, Reference, Source
 
 Pixels = npt.NDArray[np.uint8]
 
-_LOW_FILTERS = (bands.LF_WEIGHTS.astype(np.float32), bands.MF_WEIGHTS.astype(np.float32))
-_HF_FILTER = bands.HF_WEIGHTS.astype(np.float32)
-_MASK_FILTER = masking.WEIGHTS.astype(np.float32)
-_UHF_X = malta.scale_weights(c.UHF_X_MALTA, c.MALTA_SCALE)
-_UHF_Y = malta.scale_weights(c.UHF_Y_MALTA, c.MALTA_SCALE)
-_HF_X = malta.scale_weights(c.HF_X_MALTA, c.MALTA_LF_SCALE)
-_HF_Y = malta.scale_weights(c.HF_Y_MALTA, c.MALTA_LF_SCALE)
-_MF_X = malta.scale_weights(c.MF_X_MALTA, c.MALTA_LF_SCALE)
-_MF_Y = malta.scale_weights(c.MF_Y_MALTA, c.MALTA_LF_SCALE)
+#: Enough for a reference of 2.5 MP, or for many small ones.
+_MAX_KEPT_BYTES: Final = 96 * 2**20
+_NOWHERE = np.empty((0, 0), np.float32)
 
 
-class Reference(NamedTuple):
-    """All that a comparison needs to know of a tile of the reference."""
-
-    high: Plane
-    low: Plane
-    blurred: Plane
-    visibility: Plane
+class _Tile(NamedTuple):
+    place: Place
+    edges: tuple[Edges, Edges]
+    work: Workspace
+    reference: Reference
 
 
-class Scale:
-    """The image at one resolution."""
+class _Scale(NamedTuple):
+    """The image at one resolution, and where its distances are written."""
 
-    def __init__(self, height: int, width: int, core_height_px: int, core_width_px: int) -> None:
-        self.tiles = tiles.cut(height, width, core_height_px, core_width_px)
-        self._shapes = {(t.rows.stop - t.rows.start, t.columns.stop - t.columns.start) for t in self.tiles}
-        self._workspaces: dict[tuple[int, int], Workspace] = {}
-        self._references: list[Reference] = []
-
-    def memory_size(self) -> int:
-        """Return how many samples of scratch the largest tile needs."""
-        return max(measure(*shape) for shape in self._shapes)
-
-    def use_memory(self, memory: Plane) -> None:
-        """Lay out the scratch of each shape of tile in `memory`."""
-        self._workspaces = {shape: Workspace(*shape, memory) for shape in self._shapes}
-
-    def workspace(self, tile: tiles.Tile) -> Workspace:
-        """Return the scratch for `tile`; its `linear` planes are to be filled before the tile is worked on."""
-        return self._workspaces[tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start]
-
-    def learn(self, tile: tiles.Tile) -> None:
-        """Keep the next tile of the reference, which is in the workspace's `linear` planes."""
-        work = self.workspace(tile)
-        shape = work.ac.shape
-        high, low = np.empty_like(work.high), np.empty_like(work.low)
-        _split(work, high, low)
-        blurred = np.empty(shape, np.float32)
-        visibility = np.empty((2, *shape), np.float32)
-        masking.sense(high, work.activity)
-        masking.blur(work.activity, _MASK_FILTER, work.x_edges.mask, work.y_edges.mask, work.rows[0], blurred)
-        masking.erode(blurred, work.rows, work.activity)
-        masking.find_visibility(work.activity, visibility[0], visibility[1])
-        self._references.append(Reference(high, low, blurred, visibility))
-
-    def measure(self, index: int) -> Plane:
-        """Return the distances of tile `index`, whose distorted pixels are in the workspace's `linear` planes."""
-        work = self.workspace(self.tiles[index])
-        _split(work, work.high, work.low)
-        _compare(self._references[index], work)
-        return work.distances
-
-
-def _split(work: Workspace, high: Plane, low: Plane) -> None:
-    opsin.respond(work.linear, work.rows, work.xyb)
-    for channel in range(3):
-        blur.downsample(work.xyb[channel], work.rows[0], work.half[channel])
-    bands.split_low(work.half, _LOW_FILTERS, work.x_edges.low, work.y_edges.low, work.rows, work.rest, low)
-    bands.split_high(work.xyb, work.half, _HF_FILTER, work.x_edges.hf, work.y_edges.hf, work.rows[0], high)
-
-
-def _compare(reference: Reference, work: Workspace) -> None:
-    high, low = work.high, work.low
-    diffmap.square_high(reference.high, high, work.ac)
-    masking.sense(high, work.activity)
-    diffmap.add_mask_difference(
-        work.activity, reference.blurred, _MASK_FILTER, work.x_edges.mask, work.y_edges.mask, work.rows, work.ac
-    )
-    for channel, weights in ((0, _HF_X), (1, _HF_Y)):
-        malta.difference(reference.high[channel], high[channel], weights, work.difference, work.busy)
-        malta.add_sparse_lines(work.difference, work.busy, work.ac)
-    for channel, weights in ((2, _UHF_X), (3, _UHF_Y)):
-        malta.difference(reference.high[channel], high[channel], weights, work.difference, work.busy)
-        malta.sum_triples(work.difference, work.triples[0], work.triples[1])
-        malta.add_lines(work.difference, work.triples, work.ac)
-    diffmap.square_low(reference.low, low, work.low_ac, work.low_dc)
-    for channel, weights in ((0, _MF_X), (1, _MF_Y)):
-        malta.difference(reference.low[channel], low[channel], weights, work.half_difference, work.half_busy)
-        if work.half_busy.any():
-            malta.interpolate(work.half_difference, work.between)
-            malta.add_sparse_lines_at_half(work.half_difference, work.between, work.half_busy, work.low_ac)
-    diffmap.weigh(work.ac, work.low_ac, work.low_dc, reference.visibility, work.rows, work.distances)
+    tiles: list[_Tile]
+    distances: Plane
+    at_half: bool
 
 
 class Comparator:
     """Butteraugli distances from one reference.
 
-    The reference is paid for once, here. A probe allocates nothing but what it returns; so one comparator serves one
-    thread at a time.
+    The reference is paid for once, here. A probe allocates nothing but what it returns: comparators share their scratch
+    with the others of the thread that makes them, and are used by that thread alone. Reference and probes are read
+    fastest as contiguous arrays; of a view, a copy is made, the memory for which is kept.
 
     Parameters
     ----------
@@ -144,20 +76,20 @@ class Comparator:
             raise ValueError(f"margin_px={margin_px} leaves nothing of {width} x {height} pixels")
         self._shape = reference.shape
         self._margin_px = margin_px
-        self._sums = np.zeros(4)
-        self._full = Scale(height, width, core_height_px, core_width_px)
+        self._copy: Pixels | None = None
         half_height, half_width = (height + 1) // 2, (width + 1) // 2
-        self._half: Scale | None = None
-        size = self._full.memory_size()
-        if min(half_height, half_width) >= c.MIN_SIDE_PX:
-            self._half = Scale(half_height, half_width, core_height_px, core_width_px)
-            self._half_linear = np.empty((3, half_height, half_width), np.float32)
-            self._half_distances = np.empty((half_height, half_width), np.float32)
-            size = max(size, self._half.memory_size())
-        memory = scratch(size)
-        for scale in (self._full, self._half):
-            if scale is not None:
-                scale.use_memory(memory)
+        has_half = min(half_height, half_width) >= c.MIN_SIDE_PX
+        half_shape = (half_height, half_width) if has_half else (0, 0)
+        shapes = (3, half_height, half_width), (2, width), (height, width), half_shape
+        scratch = Memory(_kept.find_scratch(sum(measure(*shape) for shape in shapes)))
+        self._halves, self._rows, full_distances, half_distances = (scratch.take(*shape) for shape in shapes)
+        core = core_height_px, core_width_px
+        full, half = tiles.cut(height, width, *core), tiles.cut(half_height, half_width, *core) if has_half else []
+        block = _kept.take_block(sum(_measure_reference(region) for region in (*full, *half)))
+        weakref.finalize(self, _kept.give_back, block).atexit = False
+        known = Memory(block)
+        self._full = _Scale([_prepare(region, known) for region in full], full_distances, at_half=False)
+        self._half = _Scale([_prepare(region, known) for region in half], half_distances, at_half=True)
         self._learn(reference)
 
     def compare(self, distorted: Pixels) -> Distance:
@@ -181,20 +113,10 @@ class Comparator:
             As `compare`.
         """
         height, width, _ = self._shape
-        margin = self._margin_px
-        self._sums[:] = 0
-        for tile, distances in self._measure(distorted):
-            rows, columns = tile
-            norms.add_powers(
-                distances,
-                max(rows.first, margin) - rows.start,
-                min(rows.last, height - margin) - rows.start,
-                max(columns.first, margin) - columns.start,
-                min(columns.last, width - margin) - columns.start,
-                self._full.workspace(tile).rows[0],
-                self._sums,
-            )
-        return norms.tally(self._sums, (height - 2 * margin) * (width - 2 * margin))
+        self._measure(distorted)
+        sums = np.zeros(4)
+        norms.add_powers(self._full.distances, self._half.distances, self._margin_px, self._rows, sums)
+        return norms.tally(sums, (height - 2 * self._margin_px) * (width - 2 * self._margin_px))
 
     def diffmap(self, distorted: Pixels) -> Plane:
         """Return the distance of each pixel, float32[h, w], the margin included.
@@ -204,52 +126,116 @@ class Comparator:
         TypeError, ValueError
             As `compare`.
         """
+        self._measure(distorted)
+        if not self._half.tiles:
+            return self._full.distances.copy()
         out = np.empty(self._shape[:2], np.float32)
-        for tile, distances in self._measure(distorted):
-            _copy_core(tile, distances, out)
+        diffmap.join_scales(self._full.distances, self._half.distances, out)
         return out
 
     def _learn(self, reference: Pixels) -> None:
-        if self._half is not None:
-            color.halve(reference, color.LINEAR, self._half_linear)
-            for tile in self._half.tiles:
-                self._crop_half(tile, self._half)
-                self._half.learn(tile)
-        for tile in self._full.tiles:
-            color.linearize(_crop(reference, tile), color.LINEAR, self._full.workspace(tile).linear)
-            self._full.learn(tile)
+        rgb = _freeze(np.ascontiguousarray(reference))
+        for scale in (self._full, self._half):
+            source = Source(rgb, self._halves, scale.at_half)
+            for tile in scale.tiles:
+                half_shape = tile.reference.blurred.shape
+                # Nothing has been measured yet: the plane of distances is free.
+                sensed = self._full.distances.reshape(-1)[: half_shape[0] * half_shape[1]].reshape(half_shape)
+                work = tile.work._replace(high=tile.reference.high, low=tile.reference.low, sensed=sensed)
+                stages.run(source, FILTERS, tile.edges, tile.place, work, color.LINEAR, tile.reference, _NOWHERE)
 
-    def _measure(self, distorted: Pixels) -> Any:
+    def _measure(self, distorted: Pixels) -> None:
         _check_pixels(distorted, "distorted")
         if distorted.shape != self._shape:
             raise ValueError(f"distorted has the shape {distorted.shape}, the reference {self._shape}")
-        if self._half is not None:
-            color.halve(distorted, color.LINEAR, self._half_linear)
-            for index, tile in enumerate(self._half.tiles):
-                self._crop_half(tile, self._half)
-                _copy_core(tile, self._half.measure(index), self._half_distances)
-        for index, tile in enumerate(self._full.tiles):
-            color.linearize(_crop(distorted, tile), color.LINEAR, self._full.workspace(tile).linear)
-            distances = self._full.measure(index)
-            if self._half is not None:
-                diffmap.join_scales(distances, self._half_distances, tile.rows.start // 2, tile.columns.start // 2)
-            yield tile, distances
+        rgb = _freeze(self._make_contiguous(distorted))
+        # At full resolution first: it leaves the linear image at half resolution.
+        for scale in (self._full, self._half):
+            source = Source(rgb, self._halves, scale.at_half)
+            for tile in scale.tiles:
+                stages.run(
+                    source,
+                    FILTERS,
+                    tile.edges,
+                    tile.place,
+                    tile.work,
+                    color.LINEAR,
+                    tile.reference,
+                    scale.distances,
+                )
 
-    def _crop_half(self, tile: tiles.Tile, scale: Scale) -> None:
-        rows, columns = tile
-        whole = self._half_linear[:, rows.start : rows.stop, columns.start : columns.stop]
-        np.copyto(scale.workspace(tile).linear, whole)
+    def _make_contiguous(self, pixels: Pixels) -> Pixels:
+        if pixels.flags.c_contiguous:
+            return pixels
+        if self._copy is None:
+            self._copy = np.empty(self._shape, np.uint8)
+        np.copyto(self._copy, pixels)
+        return self._copy
 
 
-def _crop(pixels: Pixels, tile: tiles.Tile) -> Pixels:
-    return pixels[tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop]
+def _measure_reference(region: tiles.Tile) -> int:
+    shape, half = _find_shapes(region)
+    return sum(measure(*each) for each in ((4, *shape), (6, *half), half, shape, half))
 
 
-def _copy_core(tile: tiles.Tile, distances: Plane, out: Plane) -> None:
-    rows, columns = tile
-    out[rows.first : rows.last, columns.first : columns.last] = distances[
-        rows.first - rows.start : rows.last - rows.start, columns.first - columns.start : columns.last - columns.start
-    ]
+def _prepare(region: tiles.Tile, memory: Memory) -> _Tile:
+    """Return a tile with `memory` for what is to be known of the reference there."""
+    shape, half = _find_shapes(region)
+    reference = Reference(
+        high=memory.take(4, *shape),
+        low=memory.take(6, *half),
+        blurred=memory.take(*half),
+        ac_visibility=memory.take(*shape),
+        dc_visibility=memory.take(*half),
+    )
+    rows, columns = region
+    place = Place(rows.start, columns.start, rows.first, rows.last, columns.first, columns.last)
+    edges = find_edges(shape[1]), find_edges(shape[0])
+    return _Tile(place, edges, _kept.find_workspace(shape[1]), reference)
+
+
+def _find_shapes(region: tiles.Tile) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return height and width of a tile at its own and at half its resolution."""
+    height, width = (span.stop - span.start for span in region)
+    return (height, width), ((height + 1) // 2, (width + 1) // 2)
+
+
+def _freeze(pixels: Pixels) -> Pixels:
+    """Return `pixels` as a read-only view: writeable and read-only arrays are two types to the compiler."""
+    view = pixels.view()
+    view.flags.writeable = False
+    return view
+
+
+class _Kept(threading.local):
+    """Memory that outlives a comparator: a page that is fresh from the system costs as much as the work on it."""
+
+    def __init__(self) -> None:
+        self._scratch = np.empty(0, np.float32)
+        self._blocks: list[Plane] = []
+        self.find_workspace = functools.lru_cache(maxsize=4)(lay_out)
+
+    def find_scratch(self, size: int) -> Plane:
+        """Return at least `size` samples that all comparators of this thread share: none keeps anything in them."""
+        if self._scratch.size < size:
+            self._scratch = np.empty(size, np.float32)
+        return self._scratch
+
+    def take_block(self, size: int) -> Plane:
+        """Return at least `size` samples for one comparator."""
+        for index, block in enumerate(self._blocks):
+            if size <= block.size <= 2 * size:
+                return self._blocks.pop(index)
+        return np.empty(size, np.float32)
+
+    def give_back(self, block: Plane) -> None:
+        """Take the memory of a comparator that is gone; the oldest is let go of when there is too much."""
+        self._blocks.append(block)
+        while sum(each.nbytes for each in self._blocks) > _MAX_KEPT_BYTES:
+            self._blocks.pop(0)
+
+
+_kept = _Kept()
 
 
 def _check_pixels(pixels: Pixels, name: str) -> None:

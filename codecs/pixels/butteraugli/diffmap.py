@@ -4,7 +4,9 @@ import numpy as np
 
 from pixels.butteraugli import constants as c
 from pixels.butteraugli.blur import blur_row, upsample_row
+from pixels.butteraugli.filters import Edges
 from pixels.butteraugli.jit import Plane, inlined, kernel
+from pixels.butteraugli.rings import slot
 
 _f = np.float32
 _LOST, _ADDED = c.HF_SQUARED_SHARE * c.HF_ASYMMETRY, c.HF_SQUARED_SHARE / c.HF_ASYMMETRY
@@ -20,45 +22,71 @@ _FULL, _HALF = _f(c.FULL_SCALE_WEIGHT), _f(c.HALF_SCALE_WEIGHT)
 
 
 @kernel
-def square_low(reference: Plane, distorted: Plane, ac: Plane, dc: Plane) -> None:
-    """Write the weighted squares of the MF differences to `ac` and of LF to `dc`, float32[h2, w2].
+def square_low(
+    reference: Plane, distorted: Plane, visibility: Plane, first: int, last: int, ac: Plane, dc: Plane
+) -> None:
+    """Write the weighted squares of the MF differences to `ac`, of LF to `dc`, in rows `first` to `last` (exclusive).
 
-    `reference` and `distorted` are float32[6, h2, w2]: MF of X, Y, B, then LF.
+    `reference` and `distorted` are float32[6, n, w2]: MF of X, Y, B, then LF; `ac` and `dc` are float32[n, w2]. All are
+    rings. By `visibility`, float32[h2, w2], the squares of LF are multiplied.
     """
-    for y in range(ac.shape[0]):
-        _square_mf(reference, distorted, y, ac[y])
-        _square_lf(reference, distorted, y, dc[y])
+    for y in range(first, last):
+        was, now, at = slot(reference.shape[1], y), slot(distorted.shape[1], y), slot(ac.shape[0], y)
+        _square_mf(
+            reference[0, was],
+            reference[1, was],
+            reference[2, was],
+            distorted[0, now],
+            distorted[1, now],
+            distorted[2, now],
+            ac[at],
+        )
+        _square_lf(
+            reference[3, was],
+            reference[4, was],
+            reference[5, was],
+            distorted[3, now],
+            distorted[4, now],
+            distorted[5, now],
+            visibility[y],
+            dc[at],
+        )
 
 
 @inlined
-def _square_mf(reference: Plane, distorted: Plane, y: int, out: Plane) -> None:
-    x0, y0, b0 = reference[0, y], reference[1, y], reference[2, y]
-    x1, y1, b1 = distorted[0, y], distorted[1, y], distorted[2, y]
+def _square_mf(x0: Plane, y0: Plane, b0: Plane, x1: Plane, y1: Plane, b1: Plane, out: Plane) -> None:
     for i in range(out.size):
         red_green, luminance, blue = x0[i] - x1[i], y0[i] - y1[i], b0[i] - b1[i]
         out[i] = _MF_X * red_green * red_green + _MF_Y * luminance * luminance + _MF_B * blue * blue
 
 
 @inlined
-def _square_lf(reference: Plane, distorted: Plane, y: int, out: Plane) -> None:
-    x0, y0, b0 = reference[3, y], reference[4, y], reference[5, y]
-    x1, y1, b1 = distorted[3, y], distorted[4, y], distorted[5, y]
+def _square_lf(x0: Plane, y0: Plane, b0: Plane, x1: Plane, y1: Plane, b1: Plane, visible: Plane, out: Plane) -> None:
     for i in range(out.size):
         red_green, luminance = x0[i] - x1[i], y0[i] - y1[i]
         blue = b0[i] - b1[i] + _LF_Y_TO_B * luminance
-        out[i] = _LF_X * red_green * red_green + _LF_Y * luminance * luminance + _LF_B * blue * blue
+        square = _LF_X * red_green * red_green + _LF_Y * luminance * luminance + _LF_B * blue * blue
+        out[i] = square * visible[i]
 
 
 @kernel
-def square_high(reference: Plane, distorted: Plane, ac: Plane) -> None:
-    """Write the weighted squares of the HF differences to `ac`, float32[h, w].
+def square_high(reference: Plane, distorted: Plane, first: int, last: int, ac: Plane) -> None:
+    """Write the weighted squares of the HF differences of rows `first` to `last` (exclusive) to `ac`.
 
-    What falls below 0.4 of the reference's value, or rises above it, counts again.
+    What falls below 0.4 of the reference's value, or rises above it, counts again. `reference` and `distorted` are
+    rings, float32[4, n, w], of which planes 0 and 1 are HF; `ac` is a ring, float32[n, w].
     """
-    for y in range(ac.shape[0]):
-        x0, x1, y0, y1, row = reference[0, y], distorted[0, y], reference[1, y], distorted[1, y], ac[y]
-        for x in range(row.size):
-            row[x] = _square_hf(x0[x], x1[x], _HF_X[0], _HF_X[1]) + _square_hf(y0[x], y1[x], _HF_Y[0], _HF_Y[1])
+    for y in range(first, last):
+        was, now = slot(reference.shape[1], y), slot(distorted.shape[1], y)
+        _square_hf_row(
+            reference[0, was], reference[1, was], distorted[0, now], distorted[1, now], ac[slot(ac.shape[0], y)]
+        )
+
+
+@inlined
+def _square_hf_row(x0: Plane, y0: Plane, x1: Plane, y1: Plane, out: Plane) -> None:
+    for x in range(out.size):
+        out[x] = _square_hf(x0[x], x1[x], _HF_X[0], _HF_X[1]) + _square_hf(y0[x], y1[x], _HF_Y[0], _HF_Y[1])
 
 
 @inlined
@@ -72,47 +100,93 @@ def _square_hf(was: np.float32, now: np.float32, lost: np.float32, added: np.flo
 
 @kernel
 def add_mask_difference(
-    activity: Plane, blurred: Plane, weights: Plane, edge_x: Plane, edge_y: Plane, rows: Plane, ac: Plane
+    activity: Plane,
+    blurred: Plane,
+    weights: Plane,
+    edges: tuple[Edges, Edges],
+    span: tuple[int, int],
+    rows: Plane,
+    ac: Plane,
 ) -> None:
-    """Add the weighted square of what `activity` blurred is off the reference's `blurred` to `ac`, float32[h, w]."""
-    row = rows[1, : ac.shape[1]]
-    for y in range(ac.shape[0]):
-        blur_row(activity, y, weights, edge_x, edge_y, rows[0], row)
-        was, total = blurred[y], ac[y]
-        for x in range(row.size):
-            change = was[x] - row[x]
-            total[x] += _MASK * change * change
+    """Add the weighted square of what `activity` blurred is off the reference's `blurred` to `ac`.
 
-
-@kernel
-def weigh(ac: Plane, low_ac: Plane, low_dc: Plane, visibility: Plane, rows: Plane, out: Plane) -> None:
-    """Write the distance of each pixel to `out`, float32[h, w].
-
-    `ac` is float32[h, w]; `low_ac` and `low_dc`, float32[h2, w2], are what the bands at half resolution add;
-    `visibility` is float32[2, h, w], for detail and for LF; `rows`, float32[3, w + 2], is scratch.
+    `span` is the first and last row (exclusive); `activity` and `ac` are rings, float32[n, w2], and `blurred` is
+    float32[h2, w2]; `rows`, float32[2, w2 + 6], is scratch.
     """
-    height, width = out.shape
-    fine, coarse, between = rows[0, :width], rows[1, :width], rows[2]
-    for y in range(height):
-        upsample_row(low_ac, y, between, fine)
-        upsample_row(low_dc, y, between, coarse)
-        detail, ac_visible, dc_visible, row = ac[y], visibility[0, y], visibility[1, y], out[y]
-        for x in range(width):
-            # Interpolated beyond the border, a sum of squares may fall below 0.
-            square = max(detail[x] + fine[x], _f(0)) * ac_visible[x] + max(coarse[x], _f(0)) * dc_visible[x]
-            row[x] = np.sqrt(square)
+    x_edges, y_edges = edges
+    width = ac.shape[1]
+    for y in range(span[0], span[1]):
+        blur_row(activity, y, blurred.shape[0], weights, x_edges.mask, y_edges.mask, rows[0], rows[1, :width])
+        _add_square(blurred[y], rows[1], ac[slot(ac.shape[0], y)])
+
+
+@inlined
+def _add_square(was: Plane, now: Plane, out: Plane) -> None:
+    for x in range(out.size):
+        change = was[x] - now[x]
+        out[x] += _MASK * change * change
 
 
 @kernel
-def join_scales(full: Plane, half: Plane, top: int, left: int) -> None:
-    """Weigh `full`, float32[h, w], and add the region of `half`, float32, that begins at (`top`, `left`), in place."""
-    height, width = full.shape
-    for y in range(height):
-        row = full[y]
-        coarse = half[top + y // 2, left : left + (width + 1) // 2]
-        for x in range(width // 2):
-            value = _HALF * coarse[x]
-            row[2 * x] = _FULL * row[2 * x] + value
-            row[2 * x + 1] = _FULL * row[2 * x + 1] + value
-        if width % 2:
-            row[width - 1] = _FULL * row[width - 1] + _HALF * coarse[width // 2]
+def weigh(
+    ac: Plane,
+    low: tuple[Plane, Plane],
+    visibility: Plane,
+    span: tuple[int, int],
+    place: tuple[int, int, int, int],
+    rows: Plane,
+    out: Plane,
+) -> None:
+    """Write the distance of each pixel of some rows of a tile to `out`.
+
+    Parameters
+    ----------
+    ac
+        float32[n, w], a ring: the squared differences of HF and UHF.
+    low
+        What is added at half resolution, float32[n, w2], rings: to `ac`, and to the squared distance.
+    visibility
+        float32[h, w]: by what `ac` is multiplied.
+    span
+        The first and last row (exclusive).
+    place
+        Where the tile's row 0 and column 0 lie in `out`, and the first and last column (exclusive) that are written.
+    rows
+        Scratch, float32[3, w + 2].
+    out
+        float32[H, W], the distances of the whole image.
+    """
+    top, left, first, last = place
+    height, width = visibility.shape
+    start = first - left
+    for y in range(span[0], span[1]):
+        upsample_row(low[0], y, (height + 1) // 2, rows[0], rows[1, :width])
+        upsample_row(low[1], y, (height + 1) // 2, rows[0], rows[2, :width])
+        detail, visible = ac[slot(ac.shape[0], y), start:], visibility[y, start:]
+        _root_row(detail, visible, rows[1, start:], rows[2, start:], out[top + y, first:last])
+
+
+@inlined
+def _root_row(detail: Plane, visible: Plane, low_ac: Plane, low_dc: Plane, out: Plane) -> None:
+    for x in range(out.size):
+        # Interpolated beyond the border, a sum of squares may fall below 0.
+        out[x] = np.sqrt(max((detail[x] + low_ac[x]) * visible[x] + low_dc[x], _f(0)))
+
+
+@inlined
+def join_row(full: Plane, half: Plane, out: Plane) -> None:
+    """Write the weighted distances of both scales to `out`, float32[w], whose column 0 is even in the image."""
+    for x in range(out.size // 2):
+        coarse = _HALF * half[x]
+        out[2 * x] = _FULL * full[2 * x] + coarse
+        out[2 * x + 1] = _FULL * full[2 * x + 1] + coarse
+    if out.size % 2:
+        last = out.size // 2
+        out[2 * last] = _FULL * full[2 * last] + _HALF * half[last]
+
+
+@kernel
+def join_scales(full: Plane, half: Plane, out: Plane) -> None:
+    """Write the weighted distances of both scales, float32[h, w] and [(h + 1) // 2, (w + 1) // 2], to `out`."""
+    for y in range(full.shape[0]):
+        join_row(full[y], half[y // 2], out[y])

@@ -19,6 +19,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.compiler import Compiler
 
 #: What the compiler may assume of floating-point arithmetic: it may reorder, contract and use reciprocals, but not
 #: that there are no NaN or infinities ("nnan", "ninf"): the erosion of the mask pads with infinity.
@@ -121,6 +122,17 @@ class _KernelCache(FunctionCache):
             yield
 
 
+class _Unaliased(Compiler):
+    """Compiles a function whose array arguments do not overlap wherever one of them is written.
+
+    Without it, each inner loop is preceded by a comparison of every pair of its rows, or is not vectorised at all.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)  # type: ignore[no-untyped-call]  # Numba is typed in part
+        self.state.flags.noalias = True
+
+
 CACHE_FOLDER: Final = find_cache_folder()
 
 
@@ -128,7 +140,7 @@ def kernel(function: Function) -> Function:
     """Compile `function` at its first call, without Python objects, and without the interpreter's lock.
 
     Without Numba's memory manager as well: a kernel that allocated would not compile, and a row of a plane costs no
-    reference count.
+    reference count. Array arguments must not overlap where one of them is written.
     """
     return _compile(function, forceinline=False)
 
@@ -138,13 +150,25 @@ def inlined(function: Function) -> Function:
     return _compile(function, forceinline=True)
 
 
-def _compile(function: Function, *, forceinline: bool) -> Function:
-    # Numba's own types leave `_nrt` out.
+def spliced(function: Function) -> Function:
+    """Compile `function` as if it were written out where it is called: a part of one caller, with a name of its own."""
+    return _compile(function, forceinline=True, inline="always")
+
+
+def _compile(function: Function, *, forceinline: bool, inline: str = "never") -> Function:
+    # Numba's own types leave out `_nrt` and `pipeline_class`.
     compile_with: Any = numba.njit
     compiled: Any = compile_with(
-        fastmath=set(FASTMATH), error_model="numpy", nogil=True, forceinline=forceinline, _nrt=False
+        fastmath=set(FASTMATH),
+        error_model="numpy",
+        nogil=True,
+        forceinline=forceinline,
+        inline=inline,
+        _nrt=False,
+        pipeline_class=_Unaliased,
     )(function)
-    if CACHE_FOLDER is not None and hasattr(compiled, "py_func"):
+    # What is part of every caller's machine code needs none of its own.
+    if CACHE_FOLDER is not None and not forceinline and hasattr(compiled, "py_func"):
         new_cache: Any = _KernelCache
         # There is no public way to choose a folder for one package.
         compiled._cache = new_cache(compiled.py_func)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from pixels.butteraugli import constants as c
 from pixels.butteraugli.jit import Plane, inlined, kernel
+from pixels.butteraugli.rings import slot
 
 _f = np.float32
 MARGIN = 4
@@ -34,67 +35,113 @@ def difference(
     reference: Plane,
     distorted: Plane,
     weights: tuple[np.float32, np.float32, np.float32],
+    span: tuple[int, int, int],
     out: Plane,
     busy: npt.NDArray[np.bool_],
 ) -> None:
-    """Write the weighted difference of a band inside a margin of 4 zeros; `busy`, bool[h + 8]: which rows have any.
+    """Write the weighted difference of a band inside a margin of 4 zeros.
 
-    `reference` and `distorted` are float32[h, w], `out` is float32[h + 8, w + 8], `weights` is of `scale_weights`.
     Besides the difference itself, a value below 0.55 or above 1.05 of the reference's counts again.
+
+    Parameters
+    ----------
+    reference, distorted
+        float32[n, w], rings.
+    weights
+        Of `scale_weights`.
+    span
+        First and last row (exclusive) of those with the margin, of which row y of the band is y + 4; and how many rows
+        the band has in all.
+    out, busy
+        float32[n, w + 8] and bool[n], rings; `busy` is for rows that are not all 0.
     """
-    height, width = reference.shape
-    lost, added, norm = weights
-    out[:MARGIN] = 0
-    out[height + MARGIN :] = 0
-    busy[:] = False
-    for y in range(height):
-        whole = out[y + MARGIN]
+    first, last, height = span
+    count, width = out.shape[0], reference.shape[1]
+    for padded in range(first, last):
+        y, at = padded - MARGIN, slot(count, padded)
+        whole = out[at]
+        if y < 0 or y >= height:
+            whole[:] = 0
+            busy[at] = False
+            continue
         whole[:MARGIN] = 0
         whole[width + MARGIN :] = 0
-        row = whole[MARGIN : width + MARGIN]
-        before, after = reference[y], distorted[y]
-        content = _f(0)
-        for x in range(width):
-            was, now = before[x], after[x]
-            size = abs(was)
-            along = now if was >= 0 else -now
-            impact = max(_TOO_SMALL * size - along, _f(0)) - max(along - _TOO_BIG * size, _f(0))
-            total = (lost * (size - along) + added * impact) / (norm + _HALF * (size + abs(now)))
-            row[x] = total if was >= 0 else -total
-            content += abs(total)
+        before, after = reference[slot(reference.shape[0], y)], distorted[slot(distorted.shape[0], y)]
         # Not `> 0`: NaN is to be seen.
-        busy[y + MARGIN] = content != 0
-
-
-@kernel
-def sum_triples(d: Plane, across: Plane, upward: Plane) -> None:
-    """Write the sums of three neighbours of `d`, the named one and the next to the right or below, to each plane."""
-    height, width = d.shape
-    for y in range(height):
-        row, target = d[y], across[y]
-        for x in range(width - 2):
-            target[x] = row[x] + row[x + 1] + row[x + 2]
-    for y in range(height - 2):
-        a, b, e, target = d[y], d[y + 1], d[y + 2], upward[y]
-        for x in range(width):
-            target[x] = a[x] + b[x] + e[x]
-
-
-@kernel
-def add_lines(d: Plane, triples: Plane, out: Plane) -> None:
-    """Add the squared sums along the 16 lines of 9 pixels to `out`, float32[h, w].
-
-    `d` is of `difference` and `triples`, float32[2, h + 8, w + 8], of `sum_triples`: half of the lines are three each.
-    """
-    for y in range(out.shape[0]):
-        _add_straight(triples[0], triples[1], y, out[y])
-        _add_diagonal(d, y, out[y])
+        busy[at] = _weigh_row(before, after, weights, whole[MARGIN : width + MARGIN]) != 0
 
 
 @inlined
-def _add_straight(across: Plane, upward: Plane, y: int, out: Plane) -> None:
-    above, level, below = across[y + 3], across[y + 4], across[y + 5]
-    top, middle, bottom = upward[y], upward[y + 3], upward[y + 6]
+def _weigh_row(
+    before: Plane, after: Plane, weights: tuple[np.float32, np.float32, np.float32], out: Plane
+) -> np.float32:
+    lost, added, norm = weights
+    content = _f(0)
+    for x in range(out.size):
+        was, now = before[x], after[x]
+        size = abs(was)
+        along = now if was >= 0 else -now
+        impact = max(_TOO_SMALL * size - along, _f(0)) - max(along - _TOO_BIG * size, _f(0))
+        total = (lost * (size - along) + added * impact) / (norm + _HALF * (size + abs(now)))
+        out[x] = total if was >= 0 else -total
+        content += abs(total)
+    return content
+
+
+@kernel
+def sum_neighbours(d: Plane, first: int, last: int, sums: Plane) -> None:
+    """Write sums of neighbours of `d`, the rows of which up to `last` (exclusive) are known; from row `first` - 2 on.
+
+    `sums`, float32[4, n, w + 8], a ring as `d` is, takes for each sample: it and the next two to the right; it and the
+    next two below; it and the one below to the right; the one to the right and the one below.
+    """
+    count, width = d.shape
+    for y in range(max(first - 2, 0), last - 2):
+        at = slot(count, y)
+        row, below, below2 = d[at], d[slot(count, y + 1)], d[slot(count, y + 2)]
+        # Each in a loop of its own: with four targets in one, nothing was vectorised.
+        _sum_three(row, row[1:], row[2:], sums[0, at, : width - 2])
+        _sum_three(row, below, below2, sums[1, at])
+        _sum_two(row, below[1:], sums[2, at, : width - 1])
+        _sum_two(row[1:], below, sums[3, at, : width - 1])
+
+
+@inlined
+def _sum_three(a: Plane, b: Plane, e: Plane, out: Plane) -> None:
+    for x in range(out.size):
+        out[x] = a[x] + b[x] + e[x]
+
+
+@inlined
+def _sum_two(a: Plane, b: Plane, out: Plane) -> None:
+    for x in range(out.size):
+        out[x] = a[x] + b[x]
+
+
+@kernel
+def add_lines(d: Plane, sums: Plane, busy: npt.NDArray[np.bool_], first: int, last: int, out: Plane) -> None:
+    """Add the squared sums along the 16 lines of 9 pixels to rows `first` to `last` (exclusive) of `out`.
+
+    `d` and `busy` are of `difference`, `sums` of `sum_neighbours`, of which the lines are made; `out` is a ring,
+    float32[n, w].
+    """
+    n = d.shape[0]
+    for y in range(first, last):
+        if not any_busy(busy, y):
+            continue
+        row = out[slot(out.shape[0], y)]
+        s1, s2, s3 = slot(n, y + 1), slot(n, y + 2), slot(n, y + 3)
+        s4, s5, s6 = slot(n, y + 4), slot(n, y + 5), slot(n, y + 6)
+        across, upward, falling, rising = sums[0], sums[1], sums[2], sums[3]
+        _add_straight(across[s3], across[s4], across[s5], upward[slot(n, y)], upward[s3], upward[s6], row)
+        _add_falling(falling[s1], falling[s2], falling[s3], d[s5], falling[s5], falling[s6], row)
+        _add_rising(rising[s1], rising[s2], d[s3], rising[s4], rising[s5], rising[s6], row)
+
+
+@inlined
+def _add_straight(
+    above: Plane, level: Plane, below: Plane, top: Plane, middle: Plane, bottom: Plane, out: Plane
+) -> None:
     two = _f(2)
     for x in range(out.size):
         flat, upright = level[x + 3], middle[x + 4]
@@ -108,36 +155,54 @@ def _add_straight(across: Plane, upward: Plane, y: int, out: Plane) -> None:
 
 
 @inlined
-def _add_diagonal(d: Plane, y: int, out: Plane) -> None:
-    r1, r2, r3, r4, r5, r6, r7 = d[y + 1], d[y + 2], d[y + 3], d[y + 4], d[y + 5], d[y + 6], d[y + 7]
+def _add_falling(p1: Plane, p2: Plane, p3: Plane, r5: Plane, p5: Plane, p6: Plane, out: Plane) -> None:
     for x in range(out.size):
-        down = r3[x + 3] + r4[x + 4] + r5[x + 5]
-        up = r3[x + 5] + r4[x + 4] + r5[x + 3]
-        a = down + r1[x + 1] + r2[x + 2] + r6[x + 6] + r7[x + 7]
-        b = up + r1[x + 7] + r2[x + 6] + r6[x + 2] + r7[x + 1]
-        e = down + r1[x + 2] + r2[x + 3] + r6[x + 5] + r7[x + 6]
-        g = up + r1[x + 6] + r2[x + 5] + r6[x + 3] + r7[x + 2]
-        i = down + r2[x + 1] + r3[x + 2] + r5[x + 6] + r6[x + 7]
-        k = up + r2[x + 7] + r3[x + 6] + r5[x + 2] + r6[x + 1]
-        out[x] += a * a + b * b + e * e + g * g + i * i + k * k
-
-
-@kernel
-def add_sparse_lines(d: Plane, busy: npt.NDArray[np.bool_], out: Plane) -> None:
-    """Add the squared sums along the 16 sparse lines to `out`, float32[h, w]; `d` and `busy` are of `difference`.
-
-    Most of X has no HF: its lines are not summed.
-    """
-    for y in range(out.shape[0]):
-        if not busy[y : y + 9].any():
-            continue
-        _add_sparse_steep(d, y, out[y])
-        _add_sparse_flat(d, y, out[y])
+        middle = p3[x + 3] + r5[x + 5]
+        a = middle + p1[x + 1] + p6[x + 6]
+        b = middle + p1[x + 2] + p6[x + 5]
+        e = middle + p2[x + 1] + p5[x + 6]
+        out[x] += a * a + b * b + e * e
 
 
 @inlined
-def _add_sparse_steep(d: Plane, y: int, out: Plane) -> None:
-    r0, r1, r2, r4, r6, r7, r8 = d[y], d[y + 1], d[y + 2], d[y + 4], d[y + 6], d[y + 7], d[y + 8]
+def _add_rising(p1: Plane, p2: Plane, r3: Plane, p4: Plane, p5: Plane, p6: Plane, out: Plane) -> None:
+    for x in range(out.size):
+        middle = r3[x + 5] + p4[x + 3]
+        a = middle + p1[x + 6] + p6[x + 1]
+        b = middle + p1[x + 5] + p6[x + 2]
+        e = middle + p2[x + 6] + p5[x + 1]
+        out[x] += a * a + b * b + e * e
+
+
+@inlined
+def any_busy(busy: npt.NDArray[np.bool_], y: int) -> bool:
+    """Return whether any of the 9 rows that the lines through row `y` of the band touch has a difference."""
+    found = False
+    for other in range(y, y + 2 * MARGIN + 1):
+        found |= busy[slot(busy.size, other)]
+    return found
+
+
+@kernel
+def add_sparse_lines(d: Plane, busy: npt.NDArray[np.bool_], first: int, last: int, out: Plane) -> None:
+    """Add the squared sums along the 16 sparse lines to rows `first` to `last` (exclusive) of `out`.
+
+    `d` and `busy` are of `difference`; `out` is a ring, float32[n, w]. Most of X has no HF: its lines are not summed.
+    """
+    n = d.shape[0]
+    for y in range(first, last):
+        if not any_busy(busy, y):
+            continue
+        row = out[slot(out.shape[0], y)]
+        r0, r1, r2, r3 = d[slot(n, y)], d[slot(n, y + 1)], d[slot(n, y + 2)], d[slot(n, y + 3)]
+        r4, r5, r6 = d[slot(n, y + 4)], d[slot(n, y + 5)], d[slot(n, y + 6)]
+        r7, r8 = d[slot(n, y + 7)], d[slot(n, y + 8)]
+        _add_sparse_steep(r0, r1, r2, r4, r6, r7, r8, row)
+        _add_sparse_flat(r1, r2, r3, r4, r5, r6, r7, row)
+
+
+@inlined
+def _add_sparse_steep(r0: Plane, r1: Plane, r2: Plane, r4: Plane, r6: Plane, r7: Plane, r8: Plane, out: Plane) -> None:
     for x in range(out.size):
         centre = r4[x + 4]
         down = centre + r2[x + 3] + r6[x + 5]
@@ -153,8 +218,7 @@ def _add_sparse_steep(d: Plane, y: int, out: Plane) -> None:
 
 
 @inlined
-def _add_sparse_flat(d: Plane, y: int, out: Plane) -> None:
-    r1, r2, r3, r4, r5, r6, r7 = d[y + 1], d[y + 2], d[y + 3], d[y + 4], d[y + 5], d[y + 6], d[y + 7]
+def _add_sparse_flat(r1: Plane, r2: Plane, r3: Plane, r4: Plane, r5: Plane, r6: Plane, r7: Plane, out: Plane) -> None:
     for x in range(out.size):
         centre = r4[x + 4]
         down = centre + r3[x + 2] + r5[x + 6]
@@ -172,52 +236,59 @@ def _add_sparse_flat(d: Plane, y: int, out: Plane) -> None:
 
 
 @kernel
-def interpolate(d: Plane, between: Plane) -> None:
-    """Write the grids half a cell right, down, and right and down of `d` to `between`, float32[3, h + 8, w + 8].
+def interpolate(d: Plane, first: int, last: int, between: Plane) -> None:
+    """Write the grids half a cell right, down, and both, of `d`, whose rows up to `last` (exclusive) are known.
 
-    Cubic, over 4 samples; the outermost two samples of the margin are not written, nor are they read.
+    `d` is of `difference` for a band at half resolution, `between`, float32[3, n, w2 + 8], a ring. The grid to the
+    right is written from row `first` on, the others from row `first` - 2 on. Cubic, over 4 samples; the outermost two
+    samples of the margin are not written, nor are they read.
     """
-    height, width = d.shape
-    near, far = _f(9 / 16), _f(-1 / 16)
-    for y in range(1, height - 1):
-        r1, right = d[y], between[0, y]
-        a, b, e, g = r1[: width - 3], r1[1 : width - 2], r1[2 : width - 1], r1[3:width]
-        target = right[1 : width - 2]
-        for x in range(width - 3):
-            target[x] = near * (b[x] + e[x]) + far * (a[x] + g[x])
-    for y in range(2, height - 3):
-        _interpolate_down(d, y, between[1, y])
-        _interpolate_down(between[0], y, between[2, y])
+    count, width = d.shape
+    for y in range(max(first, 1), last):
+        row = d[slot(count, y)]
+        _interpolate_row(row, row[1:], row[2:], row[3:], between[0, slot(count, y), 1 : width - 2])
+    for y in range(max(first - 2, 2), last - 2):
+        at = slot(count, y)
+        above, below, below2 = slot(count, y - 1), slot(count, y + 1), slot(count, y + 2)
+        _interpolate_row(d[above], d[at], d[below], d[below2], between[1, at])
+        right = between[0]
+        _interpolate_row(right[above], right[at], right[below], right[below2], between[2, at])
 
 
 @inlined
-def _interpolate_down(d: Plane, y: int, out: Plane) -> None:
+def _interpolate_row(a: Plane, b: Plane, e: Plane, g: Plane, out: Plane) -> None:
     near, far = _f(9 / 16), _f(-1 / 16)
-    a, b, e, g = d[y - 1], d[y], d[y + 1], d[y + 2]
     for x in range(out.size):
         out[x] = near * (b[x] + e[x]) + far * (a[x] + g[x])
 
 
 @kernel
-def add_sparse_lines_at_half(d: Plane, between: Plane, busy: npt.NDArray[np.bool_], out: Plane) -> None:
-    """Add the squared sums along the 16 sparse lines to `out`, float32[h2, w2], for a band at half resolution.
+def add_sparse_lines_at_half(
+    d: Plane, between: Plane, busy: npt.NDArray[np.bool_], first: int, last: int, out: Plane
+) -> None:
+    """Add the squared sums along the 16 sparse lines to rows `first` to `last` (exclusive) of `out`.
 
-    `d` and `busy` are of `difference`; `between`, of `interpolate`, has what lies an odd number of pixels away.
+    `d` and `busy` are of `difference` for a band at half resolution; `between`, of `interpolate`, has what lies an odd
+    number of pixels away. `out` is a ring, float32[n, w2].
     """
+    n = d.shape[0]
     right, down, diagonal = between[0], between[1], between[2]
-    for y in range(out.shape[0]):
-        if not busy[y : y + 9].any():
+    for y in range(first, last):
+        if not any_busy(busy, y):
             continue
-        _add_half_straight(d, diagonal, y + MARGIN, out[y])
-        _add_half_steep(d, right, y + MARGIN, out[y])
-        _add_half_flat(d, right, down, y + MARGIN, out[y])
-        _add_half_knight(d, right, down, y + MARGIN, out[y])
+        row = out[slot(out.shape[0], y)]
+        # The row itself is at y + MARGIN; n2 to n6 are the slots of those from two above it to two below.
+        n2, n3, n4, n5, n6 = slot(n, y + 2), slot(n, y + 3), slot(n, y + 4), slot(n, y + 5), slot(n, y + 6)
+        _add_half_straight(d[n2], d[n3], d[n4], d[n5], d[n6], diagonal[n2], diagonal[n5], row)
+        _add_half_steep(d[n2], d[n4], d[n6], right[n2], right[n3], right[n5], right[n6], row)
+        _add_half_flat(d[n3], d[n4], d[n5], right[n3], right[n5], down[n3], down[n4], row)
+        _add_half_knight(d[n4], right[n3], right[n5], down[n2], down[n5], row)
 
 
 @inlined
-def _add_half_straight(d: Plane, diagonal: Plane, y: int, out: Plane) -> None:
-    r2, r3, r4, r5, r6 = d[y - 2], d[y - 1], d[y], d[y + 1], d[y + 2]
-    before, after = diagonal[y - 2], diagonal[y + 1]
+def _add_half_straight(
+    r2: Plane, r3: Plane, r4: Plane, r5: Plane, r6: Plane, before: Plane, after: Plane, out: Plane
+) -> None:
     for x in range(out.size):
         centre = r4[x + 4]
         a = centre + r4[x + 2] + r4[x + 3] + r4[x + 5] + r4[x + 6]
@@ -228,9 +299,7 @@ def _add_half_straight(d: Plane, diagonal: Plane, y: int, out: Plane) -> None:
 
 
 @inlined
-def _add_half_steep(d: Plane, right: Plane, y: int, out: Plane) -> None:
-    r2, r4, r6 = d[y - 2], d[y], d[y + 2]
-    s2, s3, s5, s6 = right[y - 2], right[y - 1], right[y + 1], right[y + 2]
+def _add_half_steep(r2: Plane, r4: Plane, r6: Plane, s2: Plane, s3: Plane, s5: Plane, s6: Plane, out: Plane) -> None:
     for x in range(out.size):
         centre = r4[x + 4]
         falling = centre + s3[x + 3] + s5[x + 4]
@@ -243,8 +312,7 @@ def _add_half_steep(d: Plane, right: Plane, y: int, out: Plane) -> None:
 
 
 @inlined
-def _add_half_flat(d: Plane, right: Plane, down: Plane, y: int, out: Plane) -> None:
-    r3, r4, r5, s3, s5, t3, t4 = d[y - 1], d[y], d[y + 1], right[y - 1], right[y + 1], down[y - 1], down[y]
+def _add_half_flat(r3: Plane, r4: Plane, r5: Plane, s3: Plane, s5: Plane, t3: Plane, t4: Plane, out: Plane) -> None:
     for x in range(out.size):
         centre = r4[x + 4]
         falling = centre + t3[x + 3] + t4[x + 5]
@@ -259,8 +327,7 @@ def _add_half_flat(d: Plane, right: Plane, down: Plane, y: int, out: Plane) -> N
 
 
 @inlined
-def _add_half_knight(d: Plane, right: Plane, down: Plane, y: int, out: Plane) -> None:
-    r4, s3, s5, before, after = d[y], right[y - 1], right[y + 1], down[y - 2], down[y + 1]
+def _add_half_knight(r4: Plane, s3: Plane, s5: Plane, before: Plane, after: Plane, out: Plane) -> None:
     for x in range(out.size):
         centre = r4[x + 4]
         a = centre + s3[x + 3] + s5[x + 4] + before[x + 3] + after[x + 5]

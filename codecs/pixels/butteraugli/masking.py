@@ -1,16 +1,21 @@
-"""Visual masking: detail in the reference hides differences near it."""
+"""Visual masking: detail in the reference hides differences near it.
+
+How much detail there is, is blurred so much that half resolution holds it: it is compared there. Only the erosion of
+the mask, which has sharp ridges, is at full resolution.
+"""
 
 import numpy as np
 
 from pixels.butteraugli import constants as c
-from pixels.butteraugli.blur import blur_row, gaussian
-from pixels.butteraugli.jit import Plane, kernel
+from pixels.butteraugli.blur import blur_row, upsample_row
+from pixels.butteraugli.color import halve_row
+from pixels.butteraugli.filters import Edges
+from pixels.butteraugli.jit import Plane, inlined, kernel
+from pixels.butteraugli.rings import slot
 
 _f = np.float32
-WEIGHTS = gaussian(c.MASK_SIGMA)
-#: Pixels that the mask depends on to each side.
-REACH_PX = len(WEIGHTS) - 1 + c.EROSION_STEP_PX
 _STEP = c.EROSION_STEP_PX
+_MARGIN = 4
 
 _X, _Y = _f(c.MASK_X_SCALE), _f(c.MASK_Y_SCALE)
 _GAIN, _BIAS = _f(c.MASK_GAIN), _f(c.MASK_GAIN * c.MASK_BIAS)
@@ -22,72 +27,106 @@ _DC_OFFSET, _DC_SLOPE, _DC_GAIN = (_f(value) for value in c.DC_MASK)
 
 
 @kernel
-def sense(high: Plane, out: Plane) -> None:
-    """Write how much detail there is in `high`, float32[4, h, w] (HF of X and Y, UHF of X and Y), to `out`."""
-    _, height, width = high.shape
-    for y in range(height):
-        hf_x, hf_y, uhf_x, uhf_y, row = high[0, y], high[1, y], high[2, y], high[3, y], out[y]
-        for x in range(width):
-            red_green = _X * (hf_x[x] + uhf_x[x])
-            luminance = _Y * (hf_y[x] + uhf_y[x])
-            detail = np.sqrt(red_green * red_green + luminance * luminance)
-            row[x] = np.sqrt(_GAIN * detail + _BIAS) - _ROOT_BIAS
+def sense(high: Plane, first: int, last: int, out: Plane) -> None:
+    """Write how much detail there is in rows `first` to `last` (exclusive) of `high` to `out`.
 
-
-@kernel
-def blur(plane: Plane, weights: Plane, edge_x: Plane, edge_y: Plane, pad: Plane, out: Plane) -> None:
-    """Blur `plane`, float32[h, w], into `out`; `pad` is scratch, float32[w + 12]."""
-    for y in range(plane.shape[0]):
-        blur_row(plane, y, weights, edge_x, edge_y, pad, out[y])
-
-
-@kernel
-def erode(plane: Plane, rows: Plane, out: Plane) -> None:
-    """Write a soft minimum of `plane`, float32[h, w], over each pixel and its 8 neighbours 3 px away, to `out`.
-
-    It is 0.45, 0.3 and 0.25 of the three smallest values, of which the last two start at twice the pixel's own. So
-    the mask is low wherever a smooth area is near: there a difference shows. `rows`, float32[3, w + 6], is scratch.
+    `high`, float32[4, n, w], is a ring of the HF of X and Y and the UHF of X and Y; `out` is a ring, float32[n, w].
     """
-    height, width = plane.shape
-    rows[:3, : width + 2 * _STEP] = np.inf
-    for y in range(height):
-        for index in range(3):
-            other = y + (index - 1) * _STEP
-            target = rows[index, _STEP : _STEP + width]
-            if 0 <= other < height:
-                source = plane[other]
-                for x in range(width):
-                    target[x] = source[x]
-            else:
-                target[:] = np.inf
-        above, level, below, row = rows[0], rows[1], rows[2], out[y]
-        for x in range(width):
-            first = level[x + _STEP]
-            second = first + first
-            third = second
-            for value in (level[x], above[x], below[x]):
-                third = min(third, max(second, value))
-                second = min(second, max(first, value))
-                first = min(first, value)
-            for value in (level[x + 6], above[x + 6], below[x + 6]):
-                third = min(third, max(second, value))
-                second = min(second, max(first, value))
-                first = min(first, value)
-            for value in (above[x + 3], below[x + 3]):
-                third = min(third, max(second, value))
-                second = min(second, max(first, value))
-                first = min(first, value)
-            row[x] = _SMALLEST * first + _SECOND * second + _THIRD * third
+    for y in range(first, last):
+        at = slot(high.shape[1], y)
+        _sense_row(high[0, at], high[1, at], high[2, at], high[3, at], out[slot(out.shape[0], y)])
+
+
+@inlined
+def _sense_row(hf_x: Plane, hf_y: Plane, uhf_x: Plane, uhf_y: Plane, out: Plane) -> None:
+    for x in range(out.size):
+        red_green = _X * (hf_x[x] + uhf_x[x])
+        luminance = _Y * (hf_y[x] + uhf_y[x])
+        detail = np.sqrt(red_green * red_green + luminance * luminance)
+        out[x] = np.sqrt(_GAIN * detail + _BIAS) - _ROOT_BIAS
 
 
 @kernel
-def find_visibility(mask: Plane, ac: Plane, dc: Plane) -> None:
-    """Write to `ac` and `dc` by what a squared difference of detail, and of LF, is multiplied under `mask`."""
-    for y in range(mask.shape[0]):
-        row, ac_row, dc_row = mask[y], ac[y], dc[y]
-        for x in range(mask.shape[1]):
-            value = row[x]
-            visible = _GLOBAL + _GLOBAL * _AC_GAIN / (_AC_SLOPE * value + _AC_OFFSET)
-            ac_row[x] = visible * visible
-            visible = _GLOBAL + _GLOBAL * _DC_GAIN / (_DC_SLOPE * value + _DC_OFFSET)
-            dc_row[x] = visible * visible
+def blur(activity: Plane, weights: Plane, edges: tuple[Edges, Edges], pad: Plane, out: Plane) -> None:
+    """Blur `activity`, float32[h2, w2], into `out`; `pad`, float32[w2 + 6], is scratch."""
+    x_edges, y_edges = edges
+    height = out.shape[0]
+    for y in range(height):
+        blur_row(activity, y, height, weights, x_edges.mask, y_edges.mask, pad, out[y])
+
+
+@kernel
+def find_visibility(blurred: Plane, spread: Plane, rows: Plane, ac: Plane, dc: Plane) -> None:
+    """Erode the mask and write by what squared differences of detail, and of LF, are multiplied.
+
+    The erosion is 0.45, 0.3 and 0.25 of the three smallest values of a pixel and its 8 neighbours 3 px away, of which
+    the last two start at twice the pixel's own. So the mask is low wherever a smooth area is near: there a difference
+    shows. Outside the image there is nothing small.
+
+    Parameters
+    ----------
+    blurred
+        float32[h2, w2], of `blur`.
+    spread
+        Scratch, float32[8, w + 8]: a ring of rows interpolated to full resolution, inside margins of infinity.
+    rows
+        Scratch, float32[3, w + 2].
+    ac, dc
+        float32[h, w], and float32[h2, w2]: its means over 2 x 2 pixels.
+    """
+    height, width = ac.shape
+    spread[:] = np.inf
+    for y in range(height + _STEP):
+        if y < height:
+            into = spread[y & 7, _MARGIN : _MARGIN + width]
+            upsample_row(blurred, y, blurred.shape[0], rows[0], into)
+            _keep_positive(into)
+        at = y - _STEP
+        if at < 0:
+            continue
+        if y >= height:
+            spread[y & 7] = np.inf
+        _erode_row(spread[(at - _STEP) & 7], spread[at & 7], spread[y & 7], rows[0, :width])
+        now = rows[1 + at % 2, :width]
+        _see_row(rows[0], ac[at], now)
+        if at % 2 == 1 or at == height - 1:
+            halve_row(rows[1, :width], now, dc[at // 2])
+
+
+@inlined
+def _keep_positive(row: Plane) -> None:
+    # Interpolated beyond the border, the mask may fall below 0, where visibility has a pole.
+    for x in range(row.size):
+        row[x] = max(row[x], _f(0))
+
+
+@inlined
+def _erode_row(above: Plane, level: Plane, below: Plane, out: Plane) -> None:
+    left, middle, right = _MARGIN - _STEP, _MARGIN, _MARGIN + _STEP
+    for x in range(out.size):
+        first = level[x + middle]
+        second = first + first
+        third = second
+        for value in (level[x + left], above[x + left], below[x + left]):
+            third = min(third, max(second, value))
+            second = min(second, max(first, value))
+            first = min(first, value)
+        for value in (level[x + right], above[x + right], below[x + right]):
+            third = min(third, max(second, value))
+            second = min(second, max(first, value))
+            first = min(first, value)
+        for value in (above[x + middle], below[x + middle]):
+            third = min(third, max(second, value))
+            second = min(second, max(first, value))
+            first = min(first, value)
+        out[x] = _SMALLEST * first + _SECOND * second + _THIRD * third
+
+
+@inlined
+def _see_row(mask: Plane, ac: Plane, dc: Plane) -> None:
+    for x in range(ac.size):
+        value = mask[x]
+        visible = _GLOBAL + _GLOBAL * _AC_GAIN / (_AC_SLOPE * value + _AC_OFFSET)
+        ac[x] = visible * visible
+        visible = _GLOBAL + _GLOBAL * _DC_GAIN / (_DC_SLOPE * value + _DC_OFFSET)
+        dc[x] = visible * visible

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pixels.butteraugli import constants as c
-from pixels.butteraugli.jit import Plane, kernel
+from pixels.butteraugli.diffmap import join_row
+from pixels.butteraugli.jit import Plane, inlined, kernel
 
 _f = np.float32
 
@@ -52,32 +53,49 @@ def pool(tallies: list[Tally], weights: list[float]) -> Tally:
 
 
 @kernel
-def add_powers(
-    distances: Plane, top: int, bottom: int, left: int, right: int, peaks: Plane, sums: npt.NDArray[np.float64]
-) -> None:
-    """Gather the distances of rows `top` to `bottom` and columns `left` to `right` (both exclusive) in `sums`.
+def add_powers(full: Plane, half: Plane, margin_px: int, rows: Plane, sums: npt.NDArray[np.float64]) -> None:
+    """Gather the distances of an image in `sums`, a margin at all its sides left out.
 
-    `sums`, float64[4], holds the maximum and the sums to the power of 3, 6 and 12. `peaks`, float32[w], is scratch:
-    a maximum over each column is vectorised, one along a row is not, as it would have to keep NaN.
+    Parameters
+    ----------
+    full, half
+        The distances at both scales, float32[h, w] and [(h + 1) // 2, (w + 1) // 2]; [0, 0] where there is no half
+        scale.
+    margin_px
+        How many pixels at each side do not count.
+    rows
+        Scratch, float32[2, w].
+    sums
+        float64[4]: the maximum and the sums to the power of 3, 6 and 12.
     """
-    peaks[left:right] = 0
-    column_peaks = peaks[left:right]
-    for y in range(top, bottom):
-        row = distances[y, left:right]
-        cubes, sixths, twelfths = _f(0), _f(0), _f(0)
-        for x in range(row.size):
-            value = row[x]
-            cube = value * value * value
-            sixth = cube * cube
-            column_peaks[x] = max(column_peaks[x], value)
-            cubes += cube
-            sixths += sixth
-            twelfths += sixth * sixth
-        sums[1] += cubes
-        sums[2] += sixths
-        sums[3] += twelfths
-    for x in range(column_peaks.size):
-        sums[0] = max(sums[0], column_peaks[x])
+    height, width = full.shape
+    joined, peaks = rows[0, :width], rows[1, :width]
+    peaks[:] = 0
+    for y in range(margin_px, height - margin_px):
+        if half.size:
+            join_row(full[y], half[y // 2], joined)
+            _add_row(joined[margin_px : width - margin_px], peaks, sums)
+        else:
+            _add_row(full[y, margin_px : width - margin_px], peaks, sums)
+    for x in range(width):
+        sums[0] = max(sums[0], peaks[x])
+
+
+@inlined
+def _add_row(row: Plane, peaks: Plane, sums: npt.NDArray[np.float64]) -> None:
+    # A maximum over each column is vectorised, one along a row is not, as it would have to keep NaN.
+    cubes, sixths, twelfths = _f(0), _f(0), _f(0)
+    for x in range(row.size):
+        value = row[x]
+        cube = value * value * value
+        sixth = cube * cube
+        peaks[x] = max(peaks[x], value)
+        cubes += cube
+        sixths += sixth
+        twelfths += sixth * sixth
+    sums[1] += cubes
+    sums[2] += sixths
+    sums[3] += twelfths
 
 
 def tally(sums: npt.NDArray[np.float64], count_px: int) -> Tally:

@@ -3,8 +3,9 @@
 import numpy as np
 
 from pixels.butteraugli import constants as c
-from pixels.butteraugli.blur import gaussian
+from pixels.butteraugli.filters import gaussian
 from pixels.butteraugli.jit import Plane, inlined, kernel
+from pixels.butteraugli.rings import slot
 
 _f = np.float32
 _W0, _W1, _W2 = (_f(weight) for weight in gaussian(c.OPSIN_SIGMA))
@@ -45,79 +46,82 @@ _D0, _D1, _D2, _D3 = (_f(value) for value in _DENOMINATOR)
 
 
 @kernel
-def respond(linear: Plane, rows: Plane, out: Plane) -> None:
-    """Write X, Y, B of `linear`, float32[3, h, w] of linear light in [0, 1], to `out`, float32[3, h, w].
+def respond(linear: Plane, height: int, first: int, last: int, rows: Plane, xy: Plane, blue: Plane) -> None:
+    """Write X, Y, B of rows `first` to `last` (exclusive) of an image of `height` to `xy` and `blue`.
 
     The sensitivity of a receptor follows the light around it: the derivative of its response is taken from the
-    blurred image. `rows`, float32[7, w + 4], is scratch.
+    blurred image. `linear`, float32[3, n, w], is a ring of linear light in [0, 1], `xy`, float32[2, n, w], and `blue`,
+    float32[n, w], are rings too; `rows`, float32[4, w + 4], is scratch.
     """
-    _, height, width = linear.shape
-    for y in range(height):
-        for channel in range(3):
-            _blur_row_mirrored(linear[channel], y, rows[0], rows[1 + channel, :width])
-        red, green, blue = linear[0, y], linear[1, y], linear[2, y]
-        near_red, near_green, near_blue = rows[1, :width], rows[2, :width], rows[3, :width]
-        long, medium, short = rows[4, :width], rows[5, :width], out[2, y]
-        _adapt(near_red, near_green, near_blue, _R0, _G0, _B0, _BIAS0, long)
-        _adapt(near_red, near_green, near_blue, _R1, _G1, _B1, _BIAS1, medium)
-        _adapt(near_red, near_green, near_blue, _R2, _G2, _B2, _BIAS2, short)
-        _absorb(red, green, blue, _R0, _G0, _B0, _BIAS0, long)
-        _absorb(red, green, blue, _R1, _G1, _B1, _BIAS1, medium)
-        _absorb(red, green, blue, _R2, _G2, _B2, _BIAS2, short)
-        opponent, luminance = out[0, y], out[1, y]
-        for x in range(width):
-            opponent[x] = long[x] - medium[x]
-            luminance[x] = long[x] + medium[x]
+    width = linear.shape[2]
+    near_red, near_green, near_blue = rows[1, :width], rows[2, :width], rows[3, :width]
+    for y in range(first, last):
+        _blur_row_mirrored(linear[0], y, height, rows[0], near_red)
+        _blur_row_mirrored(linear[1], y, height, rows[0], near_green)
+        _blur_row_mirrored(linear[2], y, height, rows[0], near_blue)
+        source, target = slot(linear.shape[1], y), slot(xy.shape[1], y)
+        _respond_row(
+            near_red,
+            near_green,
+            near_blue,
+            linear[0, source],
+            linear[1, source],
+            linear[2, source],
+            xy[0, target],
+            xy[1, target],
+            blue[slot(blue.shape[0], y)],
+        )
 
 
 @inlined
-def _adapt(
+def _respond_row(
+    near_red: Plane,
+    near_green: Plane,
+    near_blue: Plane,
     red: Plane,
     green: Plane,
     blue: Plane,
-    from_red: np.float32,
-    from_green: np.float32,
-    from_blue: np.float32,
-    bias: np.float32,
-    out: Plane,
+    opponent: Plane,
+    luminance: Plane,
+    short: Plane,
 ) -> None:
-    for x in range(out.size):
-        signal = from_red * red[x] + from_green * green[x] + from_blue * blue[x] + bias
-        t = signal * _T_SCALE + _T_OFFSET
-        numerator = _N0 + t * (_N1 + t * (_N2 + t * _N3))
-        out[x] = numerator / (signal * (_D0 + t * (_D1 + t * (_D2 + t * _D3))))
+    for x in range(opponent.size):
+        a, b, e = near_red[x], near_green[x], near_blue[x]
+        to_long = _sensitivity(_R0 * a + _G0 * b + _B0 * e + _BIAS0)
+        to_medium = _sensitivity(_R1 * a + _G1 * b + _B1 * e + _BIAS1)
+        to_short = _sensitivity(_R2 * a + _G2 * b + _B2 * e + _BIAS2)
+        a, b, e = red[x], green[x], blue[x]
+        long = max((_R0 * a + _G0 * b + _B0 * e + _BIAS0) * to_long, _BIAS0)
+        medium = max((_R1 * a + _G1 * b + _B1 * e + _BIAS1) * to_medium, _BIAS1)
+        opponent[x] = long - medium
+        luminance[x] = long + medium
+        short[x] = max((_R2 * a + _G2 * b + _B2 * e + _BIAS2) * to_short, _BIAS2)
 
 
 @inlined
-def _absorb(
-    red: Plane,
-    green: Plane,
-    blue: Plane,
-    from_red: np.float32,
-    from_green: np.float32,
-    from_blue: np.float32,
-    bias: np.float32,
-    out: Plane,
-) -> None:
-    for x in range(out.size):
-        signal = from_red * red[x] + from_green * green[x] + from_blue * blue[x] + bias
-        out[x] = max(signal * out[x], bias)
+def _sensitivity(signal: np.float32) -> np.float32:
+    t = signal * _T_SCALE + _T_OFFSET
+    numerator = _N0 + t * (_N1 + t * (_N2 + t * _N3))
+    return numerator / (signal * (_D0 + t * (_D1 + t * (_D2 + t * _D3))))
 
 
 @inlined
-def _blur_row_mirrored(plane: Plane, y: int, pad: Plane, out: Plane) -> None:
+def _blur_row_mirrored(plane: Plane, y: int, height: int, pad: Plane, out: Plane) -> None:
     """Five taps; beyond the border the image is mirrored, its last pixel twice, as in the reference."""
-    height, width = plane.shape
-    above2, above = plane[_mirror(y - 2, height)], plane[_mirror(y - 1, height)]
-    below, below2 = plane[_mirror(y + 1, height)], plane[_mirror(y + 2, height)]
-    row = plane[y]
+    count, width = plane.shape
+    above2, above = slot(count, _mirror(y - 2, height)), slot(count, _mirror(y - 1, height))
+    below, below2 = slot(count, _mirror(y + 1, height)), slot(count, _mirror(y + 2, height))
     middle = pad[2 : 2 + width]
-    for x in range(width):
-        middle[x] = _W0 * row[x] + _W1 * (above[x] + below[x]) + _W2 * (above2[x] + below2[x])
+    _sum_five(plane[above2], plane[above], plane[slot(count, y)], plane[below], plane[below2], middle)
     pad[0], pad[1] = middle[1], middle[0]
     pad[width + 2], pad[width + 3] = middle[width - 1], middle[width - 2]
-    for x in range(width):
-        out[x] = _W0 * pad[x + 2] + _W1 * (pad[x + 1] + pad[x + 3]) + _W2 * (pad[x] + pad[x + 4])
+    _sum_five(pad, pad[1:], pad[2:], pad[3:], pad[4:], out)
+
+
+@inlined
+def _sum_five(a: Plane, b: Plane, middle: Plane, e: Plane, g: Plane, out: Plane) -> None:
+    for x in range(out.size):
+        out[x] = _W0 * middle[x] + _W1 * (b[x] + e[x]) + _W2 * (a[x] + g[x])
 
 
 @inlined

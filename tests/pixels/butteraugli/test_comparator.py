@@ -1,5 +1,8 @@
 """What the public face promises."""
 
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -85,12 +88,63 @@ def test_pool_needs_a_weight_for_each_region(weights):
         pool([Tally(1, 1, 1, 1)], weights)
 
 
-@pytest.mark.parametrize("size", [(8, 8), (8, 40), (15, 9), (16, 16)])
+@pytest.mark.parametrize("size", [(8, 8), (8, 40), (15, 9), (16, 16), (9, 300)])
 def test_small_images(size):
     """Under 15 pixels a side there is no half scale; all is border, where half resolution is least exact."""
     image = paint(*size)
     other = distort(image, 6)
     assert Comparator(image).compare(other) == pytest.approx(naive.distance(naive.diffmap(image, other)), rel=0.12)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_probe_allocates_nothing_per_pixel(read_only):
+    """At its peak it holds a few kilobytes more than before: not a tenth of one plane."""
+    image = paint(256, 320)
+    other = distort(image, 5)
+    other.flags.writeable = not read_only
+    judge = Comparator(image, core_width_px=160)
+    judge.compare(other)
+    tracemalloc.start()
+    try:
+        judge.compare(other)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 256 * 320 * 4 / 10
+
+
+def test_what_is_written_into_the_arrays_later_changes_nothing():
+    image = paint(100, 120)
+    other = distort(image, 5)
+    given = image.copy()
+    judge = Comparator(given)
+    wanted = judge.compare(other)
+    given[:] = 0
+    assert judge.compare(other) == wanted
+
+
+def test_comparators_that_come_and_go_keep_apart():
+    """The memory of one that is gone goes to the next, never to two."""
+    images = [paint(100, 120, seed) for seed in range(4)]
+    others = [distort(image, 5) for image in images]
+    wanted = [Comparator(image).compare(other) for image, other in zip(images, others, strict=True)]
+    judges = [Comparator(image) for image in images]
+    assert [judge.compare(other) for judge, other in zip(judges, others, strict=True)] == wanted
+    del judges[1]
+    judges.insert(1, Comparator(images[1]))
+    assert [judge.compare(other) for judge, other in zip(judges, others, strict=True)] == wanted
+
+
+def test_threads_have_scratch_of_their_own():
+    images = [paint(100, 120, seed) for seed in range(4)]
+
+    def judge(image):
+        judge = Comparator(image)
+        return [judge.compare(distort(image, strength)) for strength in (2, 5)]
+
+    alone = [judge(image) for image in images]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(judge, images)) == alone
 
 
 @pytest.mark.parametrize(
@@ -103,6 +157,8 @@ def test_small_images(size):
         (np.zeros((40, 40, 4), np.uint8), ValueError),
         (np.zeros((40, 40, 3), np.uint16), TypeError),
         (np.full((40, 40, 3), np.nan, np.float32), TypeError),
+        (np.zeros((40, 40, 3)), TypeError),
+        (np.zeros((40, 40, 3), np.int8), TypeError),
         ([[[0, 0, 0]]], TypeError),
         (None, TypeError),
     ],

@@ -17,6 +17,46 @@ from pixels.butteraugli import Comparator, jit
 image = np.arange(48 * 48 * 3, dtype=np.uint8).reshape(48, 48, 3)
 print(jit.CACHE_FOLDER, Comparator(image).compare(image ^ 1).norm3)
 """
+#: A kernel that takes no half a minute to compile.
+TINY = """
+import numpy as np
+from pixels.butteraugli import jit
+
+@jit.inlined
+def twice(value):
+    return value + value
+
+@jit.kernel
+def double(row):
+    for x in range(row.size):
+        row[x] = twice(row[x])
+
+row = np.ones(5, np.float32)
+double(row)
+print(jit.CACHE_FOLDER, int(row.sum()), sum(double.stats.cache_hits.values()))
+"""
+compiled_only = pytest.mark.skipif(
+    os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled with the JIT off"
+)
+
+
+def start_tiny(tmp_path, *before):
+    """Start a process that runs `TINY` with `tmp_path / "cache"` as its first choice of a folder."""
+    script = tmp_path / "tiny.py"
+    script.write_text(TINY)
+    folder = tmp_path / "cache"
+    folder.mkdir(exist_ok=True)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder), "PYTHONPATH": str(PACKAGE.parents[1])}
+    command = [*before, sys.executable, str(script)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish_tiny(process):
+    """Return the cache folder, the sum and the number of kernels that came from the cache."""
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors[-2000:]
+    folder, total, hits = printed.split()
+    return Path(folder), int(total), int(hits)
 
 
 def copy_package(folder):
@@ -58,7 +98,41 @@ def test_without_any_folder_there_is_no_cache(tmp_path):
     assert jit.find_cache_folder([blocked / "cache"]) is None
 
 
-@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled with the JIT off")
+@compiled_only
+def test_processes_that_compile_at_once_share_an_empty_folder(tmp_path):
+    """Each gets its result; the next one finds it compiled, and nothing half-written is left behind."""
+    processes = [start_tiny(tmp_path) for _ in range(4)]
+    assert [finish_tiny(process)[1] for process in processes] == [10] * 4
+    folder, total, hits = finish_tiny(start_tiny(tmp_path))
+    assert (folder.parent, total, hits) == (tmp_path / "cache", 10, 1)
+    assert {path.suffix for path in folder.iterdir()} == {".nbi", ".nbc"}
+
+
+@compiled_only
+@pytest.mark.parametrize("warmed", [True, False])
+def test_on_a_read_only_file_system(tmp_path, warmed):
+    """What was compiled before is used; what was not is compiled all the same."""
+    if warmed:
+        finish_tiny(start_tiny(tmp_path))
+    folder = tmp_path / "cache"
+    folder.mkdir(exist_ok=True)
+    # A folder that root may not write to either is on a file system of its own, in a namespace of its own.
+    freeze = f'mount --bind "{folder}" "{folder}" && mount -o remount,ro,bind "{folder}" && exec "$@"'
+    inside = ["unshare", "--mount", "--map-root-user", "sh", "-c", freeze, "sh"]
+    if shutil.which("unshare") is None or subprocess.run([*inside, "true"], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount anything")
+    refused = subprocess.run([*inside, "touch", str(folder / "new")], capture_output=True)
+    assert refused.returncode != 0
+    used, total, hits = finish_tiny(start_tiny(tmp_path, *inside))
+    assert total == 10
+    if warmed:
+        assert (used.parent, hits) == (folder, 1)
+    else:
+        assert used.parent != folder
+    assert len(list(folder.iterdir())) == warmed
+
+
+@compiled_only
 def test_a_torn_cache_is_compiled_anew(tmp_path):
     """One kernel's files are cut short; every process still gets its number."""
     folder = jit.CACHE_FOLDER

@@ -1,11 +1,14 @@
-"""Every kernel does what the plain float64 oracle does."""
+"""Every kernel does what the plain float64 oracle does.
+
+Whole planes stand for the rings that the kernels take.
+"""
 
 import numpy as np
 import pytest
 
-from pixels.butteraugli import bands, blur, color, comparator, diffmap, malta, masking, norms, opsin
+from pixels.butteraugli import bands, blur, color, comparator, diffmap, filters, malta, masking, norms, opsin, rings
 from pixels.butteraugli import constants as c
-from pixels.butteraugli.workspace import Edges
+from pixels.butteraugli.filters import FILTERS, find_edges
 from tests.pixels.butteraugli import naive
 from tests.pixels.butteraugli.conftest import distort, paint
 
@@ -45,52 +48,81 @@ def low_of(split):
     return np.ascontiguousarray(np.concatenate((split["mf"], split["lf"]))[:, ::2, ::2], F)
 
 
+def edges_of(shape):
+    return find_edges(shape[1]), find_edges(shape[0])
+
+
 def test_linearize(pair):
-    out = empty(3, *pair[0].shape[:2])
-    color.linearize(pair[0], color.LINEAR, out)
-    close(out, naive.linearize(pair[0]))
+    """A region of an image, which begins at an even row and column, in two parts; and its means over 2 x 2 pixels."""
+    h, w, _ = pair[0].shape
+    out, halves = empty(3, h - 4, w - 6), empty(3, (h + 1) // 2, (w + 1) // 2)
+    color.linearize(pair[0], color.LINEAR, (4, 6), 0, 8, out, halves)
+    color.linearize(pair[0], color.LINEAR, (4, 6), 8, h - 4, out, halves)
+    wanted = naive.linearize(pair[0])
+    close(out, wanted[:, 4:, 6:])
+    close(halves[:, 2:, 3:], naive.halve(wanted)[:, 2:, 3:])
 
 
-def test_halve(pair):
-    wanted = naive.halve(naive.linearize(pair[0]))
-    out = empty(*wanted.shape)
-    color.halve(pair[0], color.LINEAR, out)
-    close(out, wanted)
+def test_copy_rows(pair):
+    linear = naive.linearize(pair[0]).astype(F)
+    out = empty(3, 8, 12)
+    color.copy_rows(linear, 3, 5, 0, 8, out)
+    close(out, linear[:, 3:11, 5:17])
+
+
+def test_a_ring_keeps_the_latest_rows():
+    """Eight rows of a ring are filled with sixteen: each kernel finds row y at y modulo 8."""
+    linear = np.random.default_rng(1).random((3, 16, 20)).astype(F)
+    ring = empty(3, 8, 20)
+    color.copy_rows(linear, 0, 0, 0, 8, ring)
+    color.copy_rows(linear, 0, 0, 8, 16, ring)
+    assert [rings.slot(8, y) for y in range(8, 16)] == list(range(8))
+    assert [rings.slot(27, y) for y in (0, 26)] == [0, 26]
+    close(ring, linear[:, 8:])
+    whole, wrapped = empty(2, 16, 20), empty(2, 16, 20)
+    opsin.respond(linear, 16, 10, 14, rows(20), whole, empty(16, 20))
+    opsin.respond(ring, 16, 10, 14, rows(20), wrapped, empty(16, 20))
+    assert (whole[:, 10:14] == wrapped[:, 10:14]).all()
+
+
+def respond(linear):
+    _, h, w = linear.shape
+    xy, blue = empty(2, h, w), empty(h, w)
+    opsin.respond(linear.astype(F), h, 0, h, rows(w), xy, blue)
+    return np.concatenate((xy, blue[None]))
 
 
 def test_opsin(pair):
     linear = naive.linearize(pair[0])
-    out = empty(*linear.shape)
-    opsin.respond(linear.astype(F), rows(linear.shape[2]), out)
-    close(out, naive.opsin_dynamics(linear))
+    close(respond(linear), naive.opsin_dynamics(linear))
 
 
 def test_opsin_over_its_whole_range():
     """The response is a quotient of cubics instead of a logarithm."""
     linear = np.repeat(np.linspace(0, 1, 64)[None, None, :], 9, axis=1).repeat(3, axis=0)
     linear[0] = linear[0, :, ::-1]
-    out = empty(*linear.shape)
-    opsin.respond(linear.astype(F), rows(64), out)
-    close(out, naive.opsin_dynamics(linear))
+    close(respond(linear), naive.opsin_dynamics(linear))
+
+
+def blur_plane(plane, sigma):
+    weights = filters.gaussian(sigma)
+    scales = [filters.edge_scale(np.ones(length), weights) for length in plane.shape]
+    h, w = plane.shape
+    out = empty(h, w)
+    for y in range(h):
+        blur.blur_row(plane.astype(F), y, h, weights.astype(F), scales[1], scales[0], rows(w)[0], out[y])
+    return out
 
 
 @pytest.mark.parametrize("sigma", [c.HF_SIGMA, c.MASK_SIGMA, c.MF_SIGMA])
 def test_blur(pair, sigma):
     plane = pair[0][:, :, 1].astype(float)
-    weights = blur.gaussian(sigma)
-    scales = [blur.edge_scale(np.ones(length), weights) for length in plane.shape]
-    out = empty(*plane.shape)
-    masking.blur(plane.astype(F), weights.astype(F), scales[1], scales[0], rows(plane.shape[1])[0], out)
-    close(out, naive.blur(plane, sigma))
+    close(blur_plane(plane, sigma), naive.blur(plane, sigma))
 
 
 def test_blur_of_a_plane_smaller_than_the_filter():
     plane = np.random.default_rng(1).normal(size=(4, 5))
-    weights = blur.gaussian(c.MASK_SIGMA)
-    scales = [blur.edge_scale(np.ones(length), weights) for length in plane.shape]
-    out = empty(4, 5)
-    masking.blur(plane.astype(F), weights.astype(F), scales[1], scales[0], rows(5)[0], out)
-    close(out, naive.blur(plane, c.MASK_SIGMA))
+    close(blur_plane(plane, c.MASK_SIGMA), naive.blur(plane, c.MASK_SIGMA))
 
 
 def test_downsample(pair):
@@ -103,12 +135,12 @@ def test_downsample(pair):
         padded = np.pad(padded, [(0, 2 * (a == axis)) for a in (0, 1)], mode="edge" if even else "constant")
     cells = (h + 1) // 2, (w + 1) // 2
     wanted = sum(
-        blur.CELL[i] * blur.CELL[j] * padded[i : i + 2 * cells[0] : 2, j : j + 2 * cells[1] : 2]
+        filters.CELL[i] * filters.CELL[j] * padded[i : i + 2 * cells[0] : 2, j : j + 2 * cells[1] : 2]
         for i in range(4)
         for j in range(4)
     )
     out = empty(*cells)
-    blur.downsample(plane.astype(F), rows(w)[0], out)
+    blur.downsample(plane.astype(F), h, 0, cells[0], rows(w)[0], out)
     close(out, wanted)
 
 
@@ -125,14 +157,13 @@ def upsample(plane, h, w):
 
 def low_bands(xyb):
     _, h, w = xyb.shape
-    x, y = Edges(w), Edges(h)
-    half = empty(3, (h + 1) // 2, (w + 1) // 2)
+    cells = (h + 1) // 2, (w + 1) // 2
+    half, rest, low, base = empty(3, *cells), empty(3, *cells), empty(6, *cells), empty(2, *cells)
     for channel in range(3):
-        blur.downsample(xyb[channel].astype(F), rows(w)[0], half[channel])
-    low = empty(6, *half.shape[1:])
-    filters = (bands.LF_WEIGHTS.astype(F), bands.MF_WEIGHTS.astype(F))
-    bands.split_low(half, filters, x.low, y.low, rows(w), empty(*half.shape), low)
-    return half, low
+        blur.downsample(xyb[channel].astype(F), h, 0, cells[0], rows(w)[0], half[channel])
+    bands.split_lf(half, FILTERS.lf, edges_of((h, w)), 0, cells[0], rows(w)[0], rest, low)
+    bands.split_mf(rest, FILTERS.mf, edges_of((h, w)), 0, cells[0], rows(w)[0], low, base)
+    return base, low
 
 
 @pytest.mark.parametrize("shape", [(64, 72), (65, 71)])
@@ -164,9 +195,10 @@ def test_high_bands(pair):
     fine = xyb[:2] - np.stack([upsample(base[channel], h, w) for channel in range(2)])
     fine[0] *= c.SUPPRESS_X_FLOOR + (1 - c.SUPPRESS_X_FLOOR) * c.SUPPRESS_X_BY_Y / (fine[1] ** 2 + c.SUPPRESS_X_BY_Y)
     wanted = naive.split_fine(fine)
-    high = empty(4, h, w)
-    weights = bands.HF_WEIGHTS.astype(F)
-    bands.split_high(xyb.astype(F), base, weights, Edges(w).hf, Edges(h).hf, rows(w)[0], high)
+    high, left = empty(4, h, w), xyb[:2].astype(F)
+    bands.leave_fine(base, base.shape[1], 0, h, rows(w), left)
+    close(left, fine)
+    bands.split_high(left, FILTERS.hf, edges_of((h, w)), 0, h, rows(w)[0], high)
     close(high[:2], wanted["hf"])
     close(high[2:], wanted["uhf"])
 
@@ -176,14 +208,14 @@ def test_malta(split_pair, band, channel, weights, scale):
     one, two = (split[band][channel] for split in split_pair)
     h, w = one.shape
     found, busy = empty(h + 8, w + 8), np.ones(h + 8, bool)
-    malta.difference(one.astype(F), two.astype(F), malta.scale_weights(weights, scale), found, busy)
+    malta.difference(one.astype(F), two.astype(F), malta.scale_weights(weights, scale), (0, h + 8, h), found, busy)
     wanted = naive.malta_difference(one, two, weights, scale)
     close(found, np.pad(wanted, 4))
     assert (busy == np.pad(wanted, 4).any(axis=1)).all()
-    triples, dense, sparse = empty(2, h + 8, w + 8), np.ones((h, w), F), np.ones((h, w), F)
-    malta.sum_triples(found, triples[0], triples[1])
-    malta.add_lines(found, triples, dense)
-    malta.add_sparse_lines(found, busy, sparse)
+    sums, dense, sparse = empty(4, h + 8, w + 8), np.ones((h, w), F), np.ones((h, w), F)
+    malta.sum_neighbours(found, 0, h + 8, sums)
+    malta.add_lines(found, sums, busy, 0, h, dense)
+    malta.add_sparse_lines(found, busy, 0, h, sparse)
     close(dense - 1, naive.malta_lines(wanted, naive.LINES), 1e-4)
     close(sparse - 1, naive.malta_lines(wanted, naive.SPARSE_LINES), 1e-4)
 
@@ -201,80 +233,98 @@ def test_malta_at_half_resolution_follows_that_at_full():
         offsets = [(0, 0), *line, *((-right, -down) for right, down in line)]
         wanted += sum(field(middle[0] + down, middle[1] + right) for right, down in offsets) ** 2
     d, between, out = np.pad(field(*middle), 4).astype(F), empty(3, 40, 40), np.zeros((32, 32), F)
-    malta.interpolate(d, between)
-    malta.add_sparse_lines_at_half(d, between, np.ones(40, bool), out)
+    malta.interpolate(d, 0, 40, between)
+    malta.add_sparse_lines_at_half(d, between, np.ones(40, bool), 0, 32, out)
     close(out[4:-4, 4:-4], wanted[4:-4, 4:-4], 0.02)
 
 
-def test_erosion(split_pair):
-    plane = np.abs(split_pair[0]["uhf"][1]).astype(F)
-    out = empty(*plane.shape)
-    masking.erode(plane, rows(plane.shape[1]), out)
-    close(out, naive.erode(plane))
+@pytest.mark.parametrize("shape", [(24, 32), (27, 21)])
+def test_visibility(shape):
+    """The mask is eroded at full resolution, and never below 0; what LF takes are means over 2 x 2 pixels."""
+    h, w = shape
+    blurred = np.random.default_rng(3).random(((h + 1) // 2, (w + 1) // 2)) * 3
+    ac, dc = empty(h, w), empty(*blurred.shape)
+    masking.find_visibility(blurred.astype(F), empty(8, w + 8), rows(w), ac, dc)
+    mask = naive.erode(np.maximum(0, upsample(blurred, h, w)))
+    close(ac, naive.visibility(mask, c.AC_MASK))
+    close(dc, naive.halve(naive.visibility(mask, c.DC_MASK)[None])[0])
 
 
-def test_mask(split_pair):
-    one, two = split_pair
-    h, w = one["hf"][0].shape
-    activities, visibility = empty(2, h, w), empty(2, h, w)
-    for split, out in zip(split_pair, activities, strict=True):
-        masking.sense(high_of(split), out)
-        close(out, naive.mask_activity(split["hf"], split["uhf"]))
-    weights, x, y = masking.WEIGHTS.astype(F), Edges(w).mask, Edges(h).mask
-    blurred = empty(h, w)
-    masking.blur(activities[0], weights, x, y, rows(w)[0], blurred)
-    masking.find_visibility(blurred, visibility[0], visibility[1])
-    close(visibility[0], naive.visibility(blurred, c.AC_MASK))
-    close(visibility[1], naive.visibility(blurred, c.DC_MASK))
-    ac = np.ones((h, w), F)
-    diffmap.add_mask_difference(activities[1], blurred, weights, x, y, rows(w), ac)
-    gone = [naive.blur(naive.mask_activity(split["hf"], split["uhf"]), c.MASK_SIGMA) for split in (one, two)]
-    close(ac - 1, c.MASK_ACTIVITY_SQUARED * (gone[0] - gone[1]) ** 2, 1e-4)
+def test_activity_and_its_difference(split_pair):
+    """Blurred at half resolution, within 6 % of the oracle's largest value, the border included."""
+    h, w = split_pair[0]["hf"][0].shape
+    cells, edges = ((h + 1) // 2, (w + 1) // 2), edges_of((h, w))
+    sensed, blurred = [], []
+    for split in split_pair:
+        activity, half, out = empty(h, w), empty(*cells), empty(*cells)
+        masking.sense(high_of(split), 0, h, activity)
+        wanted = naive.mask_activity(split["hf"], split["uhf"])
+        close(activity, wanted)
+        blur.downsample(activity, h, 0, cells[0], rows(w)[0], half)
+        masking.blur(half, FILTERS.mask, edges, rows(w)[0], out)
+        close(upsample(out, h, w), naive.blur(wanted, c.MASK_SIGMA), 0.06)
+        sensed.append(half)
+        blurred.append(out)
+    ac = np.ones(cells, F)
+    diffmap.add_mask_difference(sensed[1], blurred[0], FILTERS.mask, edges, (0, cells[0]), rows(w), ac)
+    close(ac - 1, c.MASK_ACTIVITY_SQUARED * (blurred[0].astype(float) - blurred[1]) ** 2, 1e-4)
 
 
 def test_squares(split_pair):
     one, two = split_pair
     high = [high_of(split) for split in split_pair]
     ac = empty(*high[0].shape[1:])
-    diffmap.square_high(high[0], high[1], ac)
+    diffmap.square_high(high[0], high[1], 0, ac.shape[0], ac)
     hf = [split["hf"] for split in split_pair]
     wanted = naive.square_hf(hf[0][0], hf[1][0], c.HF_X_SQUARED) + naive.square_hf(hf[0][1], hf[1][1], c.HF_Y_SQUARED)
     close(ac, wanted)
     low = [low_of(split) for split in split_pair]
     ac, dc = empty(*low[0].shape[1:]), empty(*low[0].shape[1:])
-    diffmap.square_low(low[0], low[1], ac, dc)
+    visibility = np.linspace(1, 2, dc.size, dtype=F).reshape(dc.shape)
+    diffmap.square_low(low[0], low[1], visibility, 0, ac.shape[0], ac, dc)
     mf = [split["mf"][:, ::2, ::2] for split in (one, two)]
     close(ac, np.tensordot((c.MF_X_SQUARED, c.MF_Y_SQUARED, c.MF_B_SQUARED), (mf[0] - mf[1]) ** 2, 1))
     lf = [naive.lf_values(split["lf"][:, ::2, ::2]) for split in (one, two)]
-    close(dc, np.tensordot((c.LF_X_SQUARED, c.LF_Y_SQUARED, c.LF_B_SQUARED), (lf[0] - lf[1]) ** 2, 1), 1e-4)
+    squares = np.tensordot((c.LF_X_SQUARED, c.LF_Y_SQUARED, c.LF_B_SQUARED), (lf[0] - lf[1]) ** 2, 1)
+    close(dc, squares * visibility, 1e-4)
 
 
 @pytest.mark.parametrize("shape", [(24, 32), (27, 21)])
 def test_weigh_and_join(shape):
+    """The core of a tile is written where it lies in the image, and nothing else is touched."""
     rng = np.random.default_rng(5)
     h, w = shape
     half = (h + 1) // 2, (w + 1) // 2
-    ac, low_ac, low_dc, visibility = rng.random(shape), rng.random(half), rng.random(half), rng.random((2, *shape))
-    out = empty(h, w)
-    diffmap.weigh(ac.astype(F), low_ac.astype(F), low_dc.astype(F), visibility.astype(F), rows(w), out)
-    fine, coarse = (np.maximum(0, plane) for plane in (ac + upsample(low_ac, h, w), upsample(low_dc, h, w)))
-    wanted = np.sqrt(fine * visibility[0] + coarse * visibility[1])
+    ac, low_ac, low_dc, visibility = rng.random(shape), rng.random(half), rng.random(half), rng.random(shape)
+    out = np.zeros((h + 3, w + 4), F)
+    low = low_ac.astype(F), low_dc.astype(F)
+    # The tile begins at row 2 and column 3 of the image; its core is its rows 1 to h - 2, the image's columns 5 to w.
+    diffmap.weigh(ac.astype(F), low, visibility.astype(F), (1, h - 2), (2, 3, 5, w), rows(w), out)
+    square = (ac + upsample(low_ac, h, w)) * visibility + upsample(low_dc, h, w)
+    wanted = np.zeros_like(out)
+    wanted[3:h, 5:w] = np.sqrt(np.maximum(0, square))[1 : h - 2, 2 : w - 3]
     close(out, wanted)
-    coarse = rng.random((half[0] + 3, half[1] + 5)).astype(F)
-    diffmap.join_scales(out, coarse, 2, 4)
-    spread = coarse[2:, 4:].repeat(2, 0).repeat(2, 1)[:h, :w]
-    close(out, c.FULL_SCALE_WEIGHT * wanted + c.HALF_SCALE_WEIGHT * spread)
+    full, coarse, joined = rng.random(shape).astype(F), rng.random(half).astype(F), empty(h, w)
+    diffmap.join_scales(full, coarse, joined)
+    spread = coarse.repeat(2, 0).repeat(2, 1)[:h, :w]
+    close(joined, c.FULL_SCALE_WEIGHT * full + c.HALF_SCALE_WEIGHT * spread)
 
 
-def test_powers():
-    distances = np.random.default_rng(2).random((20, 30)) * 9
-    sums = np.zeros(4)
-    norms.add_powers(distances.astype(F), 3, 17, 5, 29, empty(40), sums)
-    wanted = naive.distance(distances[3:17, 5:29])
-    np.testing.assert_allclose(norms.tally(sums, 14 * 24).distance(), wanted, rtol=1e-5)
+@pytest.mark.parametrize("margin_px", [0, 3])
+def test_powers(margin_px):
+    rng = np.random.default_rng(2)
+    full, half, joined, sums = rng.random((20, 31)) * 9, rng.random((10, 16)) * 9, empty(20, 31), np.zeros(4)
+    diffmap.join_scales(full.astype(F), half.astype(F), joined)
+    inside = slice(margin_px, 20 - margin_px), slice(margin_px, 31 - margin_px)
+    count = (20 - 2 * margin_px) * (31 - 2 * margin_px)
+    norms.add_powers(full.astype(F), half.astype(F), margin_px, rows(31), sums)
+    np.testing.assert_allclose(norms.tally(sums, count).distance(), naive.distance(joined[inside]), rtol=1e-5)
+    sums[:] = 0
+    norms.add_powers(full.astype(F), empty(0, 0), margin_px, rows(31), sums)
+    np.testing.assert_allclose(norms.tally(sums, count).distance(), naive.distance(full[inside]), rtol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(64, 72), (65, 71)])
+@pytest.mark.parametrize("shape", [(64, 72), (65, 71), (150, 88)])
 def test_whole(shape):
     """All kernels together: 5 % of the largest distance at every pixel, 10 % at the border; 1 % of the 3-norm."""
     pair = paint(*shape), distort(paint(*shape), 6)

@@ -1,0 +1,15 @@
+"""A JPEG encoder for the fewest bytes at equal looks.
+
+Its coefficients are its own: chroma halved with the decoder's interpolation in mind (`planes`), luma that may go beyond
+black and white (`overshoot`), jpegli's quantisation tables (`tables`), and a choice of each value by what it costs and
+what it spoils (`trellis`). They are written as a
+plain baseline file (`huffman`), which a lossless transcoder (mozjpeg's, from a wheel) turns into the smallest
+progressive one. Where that wheel is missing, libvips' own encoder takes the place of all of it.
+
+JPEG is ITU-T T.81; "T.81, F.1.2" names its clauses.
+"""
+
+from pixels.jpeg.encode import Chroma, encode_draft, finish
+from pixels.jpeg.warm import warm
+
+__all__ = ["Chroma", "encode_draft", "finish", "warm"]

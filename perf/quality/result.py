@@ -1,0 +1,82 @@
+"""What a run found, and when, where and with what."""
+
+import platform
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from perf.quality.measure import FORMATS, METHODS, Row, Settings
+from perf.quality.survey import Survey
+from pixels.formats import FormatName
+from pixels.vips import pyvips
+
+_ROOT: Final = Path(__file__).parents[2]
+#: What makes the bytes: libvips' wheel carries mozjpeg, libwebp, libheif and aom.
+_PACKAGES: Final = ("pyvips-binary", "pyjpegli", "mozjpeg-lossless-optimization", "numba", "numpy")
+
+
+class Result(msgspec.Struct, frozen=True):
+    """A run: when, where and with what, and each row."""
+
+    date: str
+    commit: str
+    machine: str
+    versions: dict[str, str]
+    settings: Settings
+    folders: list[str]
+    fixed_qualities: dict[FormatName, int]
+    skipped: dict[str, str]
+    rows: list[Row]
+
+    @classmethod
+    def now(cls, settings: Settings, folders: list[str], survey: Survey) -> Self:
+        """Add to the findings when, where and with what they were made."""
+        libvips = ".".join(str(pyvips.version(part)) for part in range(3))
+        return cls(
+            date=datetime.now(UTC).date().isoformat(),
+            commit=_describe_commit(),
+            machine=_describe_machine(),
+            versions={"Python": platform.python_version(), "libvips": libvips, **dict(_installed())},
+            settings=settings,
+            folders=folders,
+            fixed_qualities=survey.fixed_qualities,
+            skipped=survey.skipped,
+            rows=sorted(survey.rows, key=_place),
+        )
+
+
+def _place(row: Row) -> tuple[int, str, int]:
+    return FORMATS.index(row.format), row.image, METHODS.index(row.method)
+
+
+def write(result: Result, path: Path) -> None:
+    """Write all of `result` as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+
+
+def _installed() -> Iterator[tuple[str, str]]:
+    for name in _PACKAGES:
+        try:
+            yield name, metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+
+
+def _describe_commit() -> str:
+    run = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=_ROOT, capture_output=True, text=True)
+    return run.stdout.strip() or "unknown"
+
+
+def _describe_machine() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.platform(terse=True)
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(models)} cores of {models[0]}" if models else platform.machine()
