@@ -139,8 +139,8 @@ _AVIF_420: Final = Curve(_AVIF_Q, (4.66, 3.53, 2.71, 2.02, 1.51, 1.16, 0.93, 0.7
 _AVIF_444: Final = Curve(_AVIF_Q, (4.63, 3.53, 2.73, 2.01, 1.49, 1.13, 0.87, 0.68, 0.45, 0.34))
 
 PLANS: Final[dict[FormatName, Plan]] = {
-    "jpeg": Plan(_JPEG, _JPEG, probe_px=200_000, verify_px=200_000, share=0.02),
-    "webp": Plan(_WEBP, _WEBP, probe_px=130_000, verify_px=200_000, share=0.02, lossless=encode_lossless_webp),
+    "jpeg": Plan(_JPEG, _JPEG, probe_px=180_000, verify_px=180_000, share=0.015),
+    "webp": Plan(_WEBP, _WEBP, probe_px=150_000, verify_px=150_000, share=0.015, lossless=encode_lossless_webp),
     "avif": Plan(
         (_avif("420", 0, _AVIF_420), _avif("444", 0, _AVIF_444)),
         (_avif("420", 2, _AVIF_420), _avif("444", 2, _AVIF_444)),

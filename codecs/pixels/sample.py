@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from pixels import tiles
-from pixels.butteraugli import Comparator, pool
+from pixels.butteraugli import Comparator, TileComparator, pool
 from pixels.load import decode
 from pixels.look import Pixels, looks
 from pixels.tiles import SIDE_PX, TRIM_PX, Tile
@@ -22,9 +22,6 @@ _DRAWING_PROBE: Final = 2
 _DRAWING_VERIFY: Final = 4
 #: The sample that `measure` scores.
 _MEASURED_PX: Final = 1_000_000
-
-#: Corner of a region: top, left.
-Corner = tuple[int, int]
 
 
 class Sample:
@@ -56,27 +53,25 @@ class Sample:
         self._looks = looks(image, translucent=self._translucent)
         self._frame_height = image.get("page-height") if image.get_typeof("page-height") else image.get("height")
         self._grid: tiles.Grid | None = None
-        self._comparators: dict[Corner | None, list[Comparator]] = {}
         self.is_drawing = _count_colours(self._looks[-1]) < _DRAWING_COLOURS
         if self.is_drawing:
             probe_px, verify_px = _DRAWING_PROBE * probe_px, _DRAWING_VERIFY * verify_px
-        self._probe_tiles = self._choose(probe_px)
-        self._verify_tiles = self._choose(verify_px)
-        self.is_whole = self._probe_tiles is None
-        self.image = image if self._probe_tiles is None else _join(image, self._probe_tiles)
+        probed, verified = self._choose(probe_px), self._choose(verify_px)
+        self.is_whole = probed is None
+        self.image = image if probed is None else _join(image, probed)
+        self._probed = self._make_region(probed)
+        self._verified = self._probed if verified == probed else self._make_region(verified)
 
     def score(self, probe: Any) -> float:
         """Return the distance of `image`, as it came back from an encoder, from what it was."""
-        if self._probe_tiles is None:
-            return self._score(probe, None, None)
-        across = self.image.get("width") // SIDE_PX
-        corners = [(i // across * SIDE_PX, i % across * SIDE_PX) for i in range(len(self._probe_tiles))]
-        return self._score(probe, self._probe_tiles, corners)
+        return self._probed.score(looks(probe, translucent=self._translucent), joined=True)
 
     def verify(self, decoded: Any) -> float:
         """Return the distance of the whole picture, as it came back from an encoder."""
-        chosen = self._verify_tiles
-        return self._score(decoded, chosen, None if chosen is None else [(tile.top, tile.left) for tile in chosen])
+        return self._verified.score(looks(decoded, translucent=self._translucent), joined=False)
+
+    def _make_region(self, chosen: list[Tile] | None) -> "_Whole | _Tiles":
+        return _Whole(self._looks) if chosen is None else _Tiles(self._looks, chosen)
 
     def _choose(self, budget_px: int) -> list[Tile] | None:
         height, width, _ = self._looks[-1].shape
@@ -86,27 +81,43 @@ class Sample:
             self._grid = tiles.Grid(self._looks, self._frame_height)
         return self._grid.choose(budget_px)
 
-    def _score(self, decoded: Any, chosen: list[Tile] | None, corners: list[Corner] | None) -> float:
-        distances = []
-        for index, look in enumerate(looks(decoded, translucent=self._translucent)):
-            if chosen is None or corners is None:
-                distances.append(self._comparator(index, None).compare(look).norm3)
-                continue
-            tallies = [
-                self._comparator(index, (tile.top, tile.left)).tally(_cut(look, *corner))
-                for tile, corner in zip(chosen, corners, strict=True)
-            ]
-            distances.append(pool(tallies, [tile.weight for tile in chosen]).distance().norm3)
-        return max(distances)
 
-    def _comparator(self, index: int, corner: Corner | None) -> Comparator:
-        """Return the comparator of a tile, or of the whole, before background `index`; each is paid for once."""
-        if corner not in self._comparators:
-            self._comparators[corner] = [
-                Comparator(look) if corner is None else Comparator(_cut(look, *corner), margin_px=tiles.MARGIN_PX)
-                for look in self._looks
-            ]
-        return self._comparators[corner][index]
+class _Whole:
+    """All of a picture as the region that is compared. The reference is paid for at the first score."""
+
+    def __init__(self, references: list[Pixels]) -> None:
+        self._references = references
+        self._comparators: list[Comparator] = []
+
+    def score(self, distorted: list[Pixels], *, joined: bool) -> float:
+        """Return the largest distance of any look."""
+        del joined
+        self._comparators = self._comparators or [Comparator(look) for look in self._references]
+        return max(one.compare(look).norm3 for one, look in zip(self._comparators, distorted, strict=True))
+
+
+class _Tiles:
+    """Tiles of a picture as the region that is compared. The references are paid for at the first score."""
+
+    def __init__(self, references: list[Pixels], chosen: list[Tile]) -> None:
+        self._references = references
+        self._corners = [(tile.top, tile.left) for tile in chosen]
+        self._weights = [tile.weight for tile in chosen]
+        self._comparators: list[TileComparator] = []
+
+    def score(self, distorted: list[Pixels], *, joined: bool) -> float:
+        """Return the largest distance of any look; `joined` where the tiles lie side by side, as `_join` lays them."""
+        self._comparators = self._comparators or [
+            TileComparator(_cut(look, self._corners), margin_px=tiles.MARGIN_PX) for look in self._references
+        ]
+        corners = self._corners
+        if joined:
+            across = _count_across(len(corners))
+            corners = [(index // across * SIDE_PX, index % across * SIDE_PX) for index in range(len(corners))]
+        return max(
+            pool(one.tally(_cut(look, corners)), self._weights).distance().norm3
+            for one, look in zip(self._comparators, distorted, strict=True)
+        )
 
 
 def measure(image: Any, data: bytes) -> float:
@@ -114,8 +125,12 @@ def measure(image: Any, data: bytes) -> float:
     return Sample(image, probe_px=0, verify_px=_MEASURED_PX).verify(decode(data))
 
 
-def _cut(look: Pixels, top: int, left: int) -> Pixels:
-    return look[top + TRIM_PX : top + SIDE_PX - TRIM_PX, left + TRIM_PX : left + SIDE_PX - TRIM_PX]
+def _cut(look: Pixels, corners: list[tuple[int, int]]) -> list[Pixels]:
+    """Cut the tiles at `corners` out, without what a stranger beside them may have bled into."""
+    inside = SIDE_PX - 2 * TRIM_PX
+    return [
+        look[top + TRIM_PX : top + TRIM_PX + inside, left + TRIM_PX : left + TRIM_PX + inside] for top, left in corners
+    ]
 
 
 def _is_translucent(image: Any) -> bool:
@@ -131,7 +146,11 @@ def _count_colours(look: Pixels) -> float:
 
 def _join(image: Any, chosen: list[Tile]) -> Any:
     parts = [image.crop(tile.left, tile.top, SIDE_PX, SIDE_PX) for tile in chosen]
-    joined = pyvips.Image.arrayjoin(parts, across=math.isqrt(len(parts) - 1) + 1).copy()
+    joined = pyvips.Image.arrayjoin(parts, across=_count_across(len(parts))).copy()
     # The first tile brings it along; a probe of an animation is a still.
     joined.remove("page-height")
     return joined.copy_memory()
+
+
+def _count_across(count: int) -> int:
+    return math.isqrt(count - 1) + 1

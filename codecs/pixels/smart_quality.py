@@ -106,20 +106,24 @@ class _Search:
     def run(self) -> Found:
         waiting = list(self._plan.drawings if self._sample.is_drawing else self._plan.photographs)
         trials = self._choose(waiting)
+        best, chosen = None, trials
         while True:
             self._refine(trials)
-            if not trials.is_stuck_above(self._target + _TO_BE_CORRECTED) or not waiting or self._is_late():
-                best = self._settle(trials)
-                if self._error(best) <= _TO_BE_CORRECTED or not waiting or self._is_late():
+            is_last = not waiting or self._is_late()
+            if is_last or not trials.is_stuck_above(self._target + _TO_BE_CORRECTED):
+                made = self._settle(trials)
+                if best is None or made.log_distance < best.log_distance:
+                    best, chosen = made, trials
+                if is_last or self._error(best) <= _TO_BE_CORRECTED:
                     break
             trials = self._start(waiting.pop(0))
-        if (lossless := self._try_lossless(trials, best)) is not None:
+        if (lossless := self._try_lossless(chosen, best)) is not None:
             return Found(lossless, 100, 0.0, self._encode_s, "lossless")
         begun = time.perf_counter()
-        data = trials.means.finish(best.data, self._image, self._keep)
+        data = chosen.means.finish(best.data, self._image, self._keep)
         distance = math.exp(best.log_distance)
         spent_s = self._encode_s + time.perf_counter() - begun
-        return Found(data, best.quality, distance if distance > LEAST_DISTANCE else 0.0, spent_s, trials.means.name)
+        return Found(data, best.quality, distance if distance > LEAST_DISTANCE else 0.0, spent_s, chosen.means.name)
 
     def _start(self, means: Means) -> Trials:
         trials = Trials(means, self._sample, self._keep)

@@ -18,6 +18,7 @@ A distance of 1 is about what can just be noticed; 0.5 hardly ever is, 2 mostly 
 
 from pixels.butteraugli.comparator import Comparator
 from pixels.butteraugli.norms import Distance, Tally, pool
+from pixels.butteraugli.tile_comparator import TileComparator
 from pixels.butteraugli.warm import warm
 
-__all__ = ["Comparator", "Distance", "Tally", "pool", "warm"]
+__all__ = ["Comparator", "Distance", "Tally", "TileComparator", "pool", "warm"]

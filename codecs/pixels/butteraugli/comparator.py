@@ -1,9 +1,7 @@
 """Compares distorted images with one reference."""
 
-import functools
-import threading
 import weakref
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +10,15 @@ from pixels.butteraugli import color, diffmap, norms, stages, tiles
 from pixels.butteraugli import constants as c
 from pixels.butteraugli.filters import FILTERS, Edges, find_edges
 from pixels.butteraugli.jit import Plane
+from pixels.butteraugli.kept import kept
 from pixels.butteraugli.norms import Distance, Tally
-from pixels.butteraugli.rings import Memory, Workspace, lay_out, measure
+from pixels.butteraugli.rings import Memory, Workspace, measure
 from pixels.butteraugli.stages import Place, Reference, Source
 
 Pixels = npt.NDArray[np.uint8]
 
-#: Enough for a reference of 2.5 MP, or for many small ones.
-_MAX_KEPT_BYTES: Final = 96 * 2**20
-_NOWHERE = np.empty((0, 0), np.float32)
+#: Distances that are not wanted.
+NOWHERE = np.empty((0, 0), np.float32)
 
 
 class _Tile(NamedTuple):
@@ -70,10 +68,9 @@ class Comparator:
         core_height_px: int = tiles.CORE_HEIGHT_PX,
         core_width_px: int = tiles.CORE_WIDTH_PX,
     ) -> None:
-        _check_pixels(reference, "reference")
+        check_pixels(reference, "reference")
         height, width, _ = reference.shape
-        if not 0 <= 2 * margin_px < min(height, width):
-            raise ValueError(f"margin_px={margin_px} leaves nothing of {width} x {height} pixels")
+        check_margin(margin_px, reference.shape)
         self._shape = reference.shape
         self._margin_px = margin_px
         self._copy: Pixels | None = None
@@ -81,12 +78,12 @@ class Comparator:
         has_half = min(half_height, half_width) >= c.MIN_SIDE_PX
         half_shape = (half_height, half_width) if has_half else (0, 0)
         shapes = (3, half_height, half_width), (2, width), (height, width), half_shape
-        scratch = Memory(_kept.find_scratch(sum(measure(*shape) for shape in shapes)))
+        scratch = Memory(kept.find_scratch(sum(measure(*shape) for shape in shapes)))
         self._halves, self._rows, full_distances, half_distances = (scratch.take(*shape) for shape in shapes)
         core = core_height_px, core_width_px
         full, half = tiles.cut(height, width, *core), tiles.cut(half_height, half_width, *core) if has_half else []
-        block = _kept.take_block(sum(_measure_reference(region) for region in (*full, *half)))
-        weakref.finalize(self, _kept.give_back, block).atexit = False
+        block = kept.take_block(sum(_measure_reference(region) for region in (*full, *half)))
+        weakref.finalize(self, kept.give_back, block).atexit = False
         known = Memory(block)
         self._full = _Scale([_prepare(region, known) for region in full], full_distances, at_half=False)
         self._half = _Scale([_prepare(region, known) for region in half], half_distances, at_half=True)
@@ -134,21 +131,17 @@ class Comparator:
         return out
 
     def _learn(self, reference: Pixels) -> None:
-        rgb = _freeze(np.ascontiguousarray(reference))
+        rgb = freeze(np.ascontiguousarray(reference))
         for scale in (self._full, self._half):
             source = Source(rgb, self._halves, scale.at_half)
             for tile in scale.tiles:
-                half_shape = tile.reference.blurred.shape
-                # Nothing has been measured yet: the plane of distances is free.
-                sensed = self._full.distances.reshape(-1)[: half_shape[0] * half_shape[1]].reshape(half_shape)
-                work = tile.work._replace(high=tile.reference.high, low=tile.reference.low, sensed=sensed)
-                stages.run(source, FILTERS, tile.edges, tile.place, work, color.LINEAR, tile.reference, _NOWHERE)
+                stages.run(source, FILTERS, tile.edges, tile.place, tile.work, color.LINEAR, tile.reference, NOWHERE)
 
     def _measure(self, distorted: Pixels) -> None:
-        _check_pixels(distorted, "distorted")
+        check_pixels(distorted, "distorted")
         if distorted.shape != self._shape:
             raise ValueError(f"distorted has the shape {distorted.shape}, the reference {self._shape}")
-        rgb = _freeze(self._make_contiguous(distorted))
+        rgb = freeze(self._make_contiguous(distorted))
         # At full resolution first: it leaves the linear image at half resolution.
         for scale in (self._full, self._half):
             source = Source(rgb, self._halves, scale.at_half)
@@ -191,7 +184,7 @@ def _prepare(region: tiles.Tile, memory: Memory) -> _Tile:
     rows, columns = region
     place = Place(rows.start, columns.start, rows.first, rows.last, columns.first, columns.last)
     edges = find_edges(shape[1]), find_edges(shape[0])
-    return _Tile(place, edges, _kept.find_workspace(shape[1]), reference)
+    return _Tile(place, edges, kept.find_workspace(shape[1]), reference)
 
 
 def _find_shapes(region: tiles.Tile) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -200,48 +193,24 @@ def _find_shapes(region: tiles.Tile) -> tuple[tuple[int, int], tuple[int, int]]:
     return (height, width), ((height + 1) // 2, (width + 1) // 2)
 
 
-def _freeze(pixels: Pixels) -> Pixels:
+def freeze(pixels: Pixels) -> Pixels:
     """Return `pixels` as a read-only view: writeable and read-only arrays are two types to the compiler."""
     view = pixels.view()
     view.flags.writeable = False
     return view
 
 
-class _Kept(threading.local):
-    """Memory that outlives a comparator: a page that is fresh from the system costs as much as the work on it."""
-
-    def __init__(self) -> None:
-        self._scratch = np.empty(0, np.float32)
-        self._blocks: list[Plane] = []
-        self.find_workspace = functools.lru_cache(maxsize=4)(lay_out)
-
-    def find_scratch(self, size: int) -> Plane:
-        """Return at least `size` samples that all comparators of this thread share: none keeps anything in them."""
-        if self._scratch.size < size:
-            self._scratch = np.empty(size, np.float32)
-        return self._scratch
-
-    def take_block(self, size: int) -> Plane:
-        """Return at least `size` samples for one comparator."""
-        for index, block in enumerate(self._blocks):
-            if size <= block.size <= 2 * size:
-                return self._blocks.pop(index)
-        return np.empty(size, np.float32)
-
-    def give_back(self, block: Plane) -> None:
-        """Take the memory of a comparator that is gone; the oldest is let go of when there is too much."""
-        self._blocks.append(block)
-        while sum(each.nbytes for each in self._blocks) > _MAX_KEPT_BYTES:
-            self._blocks.pop(0)
-
-
-_kept = _Kept()
-
-
-def _check_pixels(pixels: Pixels, name: str) -> None:
+def check_pixels(pixels: Pixels, name: str) -> None:
+    """Raise TypeError or ValueError where `pixels` are not uint8[h, w, 3], at least 8 pixels a side."""
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
         raise TypeError(f"{name} must be an array of uint8, not {getattr(pixels, 'dtype', type(pixels).__name__)}")
     if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"{name} must have the shape [h, w, 3], not {pixels.shape}")
     if min(pixels.shape[:2]) < c.MIN_SIDE_PX:
         raise ValueError(f"{name} must be at least {c.MIN_SIDE_PX} pixels a side, not {pixels.shape[:2]}")
+
+
+def check_margin(margin_px: int, shape: tuple[int, ...]) -> None:
+    """Raise ValueError where a margin leaves nothing of pixels of `shape`, [h, w, 3]."""
+    if not 0 <= 2 * margin_px < min(shape[:2]):
+        raise ValueError(f"margin_px={margin_px} leaves nothing of {shape[1]} x {shape[0]} pixels")

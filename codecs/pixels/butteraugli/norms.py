@@ -9,6 +9,9 @@ from pixels.butteraugli import constants as c
 from pixels.butteraugli.diffmap import join_row
 from pixels.butteraugli.jit import Plane, inlined, kernel
 
+#: float64[4]: the maximum and the sums to the power of 3, 6 and 12; or a row of it for each of many regions.
+Sums = npt.NDArray[np.float64]
+
 _f = np.float32
 
 
@@ -53,7 +56,7 @@ def pool(tallies: list[Tally], weights: list[float]) -> Tally:
 
 
 @kernel
-def add_powers(full: Plane, half: Plane, margin_px: int, rows: Plane, sums: npt.NDArray[np.float64]) -> None:
+def add_powers(full: Plane, half: Plane, margin_px: int, rows: Plane, sums: Sums) -> None:
     """Gather the distances of an image in `sums`, a margin at all its sides left out.
 
     Parameters
@@ -82,7 +85,7 @@ def add_powers(full: Plane, half: Plane, margin_px: int, rows: Plane, sums: npt.
 
 
 @inlined
-def _add_row(row: Plane, peaks: Plane, sums: npt.NDArray[np.float64]) -> None:
+def _add_row(row: Plane, peaks: Plane, sums: Sums) -> None:
     # A maximum over each column is vectorised, one along a row is not, as it would have to keep NaN.
     cubes, sixths, twelfths = _f(0), _f(0), _f(0)
     for x in range(row.size):
@@ -98,6 +101,6 @@ def _add_row(row: Plane, peaks: Plane, sums: npt.NDArray[np.float64]) -> None:
     sums[3] += twelfths
 
 
-def tally(sums: npt.NDArray[np.float64], count_px: int) -> Tally:
+def tally(sums: Sums, count_px: int) -> Tally:
     """Return the means of the sums that `add_powers` gathered over `count_px` pixels."""
     return Tally(float(sums[0]), *(float(value) / count_px for value in sums[1:]))

@@ -108,19 +108,22 @@ def run(
     """Write the distances of the core of a tile to `out`, float32[h, w] of the whole image; or learn the reference.
 
     Learning and comparing are one kernel because they would take twice the time to compile. With an empty `out`, the
-    tile is one of the reference image and `reference` is filled: `work` then has whole planes for `sensed` and, those
-    of `reference`, for `high` and `low`. `linear` is `color.LINEAR`.
+    tile is one of the reference image and `reference` is filled. `linear` is `color.LINEAR`.
     """
+    # What is learnt is kept whole; the visibility of LF comes last, and until then its plane is free.
+    high = work.high if out.size else reference.high
+    low = work.low if out.size else reference.low
+    sensed = work.sensed if out.size else reference.dc_visibility
     height = edges[1].hf.size
     for rows in range(STEP_ROWS - _AHEAD_ROWS, height + STEP_ROWS, STEP_ROWS):
         was, now = _reach(rows - STEP_ROWS, height), _reach(rows, height)
-        _split(source, filters, edges, place, work, linear, was, now)
+        _split(source, filters, edges, place, work, linear, was, now, high, low, sensed)
         if out.size:
             _compare_high(reference, work, rows)
             _compare_low(reference, filters, edges, work, rows)
             _finish(reference, place, work, rows, out)
     if not out.size:
-        masking.blur(work.sensed, filters.mask, edges, work.rows[0], reference.blurred)
+        masking.blur(sensed, filters.mask, edges, work.rows[0], reference.blurred)
         # Nothing is compared: a ring of differences is free.
         spread = work.differences[0, :8]
         masking.find_visibility(reference.blurred, spread, work.rows, reference.ac_visibility, reference.dc_visibility)
@@ -136,8 +139,11 @@ def _split(
     linear: Plane,
     was: Reach,
     now: Reach,
+    high: Plane,
+    low: Plane,
+    sensed: Plane,
 ) -> None:
-    """Split the next rows into bands, and find how much detail there is."""
+    """Split the next rows into the bands `high` and `low`, and find how much detail there is."""
     height, half_height = edges[1].hf.size, edges[1].share.size
     if source.at_half:
         color.copy_rows(source.halves, place.top, place.left, was.linear, now.linear, work.linear)
@@ -148,12 +154,12 @@ def _split(
     blur.downsample(work.xy[0], height, was.half, now.half, work.rows[0], work.half[0])
     blur.downsample(work.xy[1], height, was.half, now.half, work.rows[0], work.half[1])
     blur.downsample(work.blue, height, was.half, now.half, work.rows[0], work.half[2])
-    bands.split_lf(work.half, filters.lf, edges, was.lf, now.lf, work.rows[0], work.rest, work.low)
-    bands.split_mf(work.rest, filters.mf, edges, was.mf, now.mf, work.rows[0], work.low, work.base)
+    bands.split_lf(work.half, filters.lf, edges, was.lf, now.lf, work.rows[0], work.rest, low)
+    bands.split_mf(work.rest, filters.mf, edges, was.mf, now.mf, work.rows[0], low, work.base)
     bands.leave_fine(work.base, half_height, was.fine, now.fine, work.rows, work.xy)
-    bands.split_high(work.xy, filters.hf, edges, was.high, now.high, work.rows[0], work.high)
-    masking.sense(work.high, was.high, now.high, work.activity)
-    blur.downsample(work.activity, height, was.sensed, now.sensed, work.rows[0], work.sensed)
+    bands.split_high(work.xy, filters.hf, edges, was.high, now.high, work.rows[0], high)
+    masking.sense(high, was.high, now.high, work.activity)
+    blur.downsample(work.activity, height, was.sensed, now.sensed, work.rows[0], sensed)
 
 
 @spliced
