@@ -2,19 +2,15 @@
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from pixels import color, resize
 from pixels.butteraugli import Comparator, Distance
 from pixels.errors import UnsupportedFormat
 from pixels.load import Picture
+from pixels.look import MIN_SIDE_PX, looks
 from pixels.options import Limits
 from pixels.sniff import is_animated_png, recognise
 from pixels.vips import pyvips
 
-#: What lies behind clear parts; a difference that shows before either counts.
-_BACKGROUNDS = (0, 255)
 _DEFAULT_LIMITS = Limits()
 
 
@@ -36,11 +32,11 @@ def measure_distance(reference: bytes, distorted: bytes, limits: Limits = _DEFAU
         The images have different sizes, or a side under 8 pixels.
     """
     pair = [_open(data, limits) for data in (reference, distorted)]
-    backgrounds = _BACKGROUNDS if any(image.hasalpha() for image in pair) else _BACKGROUNDS[:1]
-    found = []
-    for background in backgrounds:
-        before, after = (_to_pixels(image, background) for image in pair)
-        found.append(Comparator(before).compare(after))
+    if min(pair[0].get("width"), pair[0].get("height")) < MIN_SIDE_PX:
+        raise ValueError(f"The images must be at least {MIN_SIDE_PX} pixels a side.")
+    translucent = any(image.hasalpha() for image in pair)
+    before, after = (looks(image, translucent=translucent) for image in pair)
+    found = [Comparator(one).compare(other) for one, other in zip(before, after, strict=True)]
     return max(found, key=lambda distance: distance.norm3)
 
 
@@ -55,10 +51,4 @@ def _open(data: bytes, limits: Limits) -> Any:
     except pyvips.Error as error:
         raise picture.blame(error) from error
     image = resize.lay_upright(image, 1, picture.orientation)
-    image = color.convert(image, strip=True, depth=8, holds_grey=False)
-    return image if image.bands > 2 else image.colourspace("srgb")
-
-
-def _to_pixels(image: Any, background: int) -> npt.NDArray[np.uint8]:
-    flat = image.flatten(background=background) if image.hasalpha() else image
-    return np.ascontiguousarray(flat.numpy(), dtype=np.uint8)
+    return color.convert(image, strip=True, depth=8, holds_grey=False)

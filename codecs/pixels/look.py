@@ -10,7 +10,7 @@ Pixels = npt.NDArray[np.uint8]
 #: What lies behind clear parts; a difference that shows before either counts.
 _BACKGROUNDS: Final = (0, 255)
 #: Butteraugli is undefined for smaller sides.
-_MIN_SIDE_PX: Final = 8
+MIN_SIDE_PX: Final = 8
 
 
 def looks(image: Any, *, translucent: bool) -> list[Pixels]:
@@ -41,6 +41,6 @@ def looks(image: Any, *, translucent: bool) -> list[Pixels]:
 def _to_pixels(image: Any) -> Pixels:
     height, width = image.get("height"), image.get("width")
     pixels = np.frombuffer(image.write_to_memory(), np.uint8).reshape(height, width, 3)
-    if min(height, width) >= _MIN_SIDE_PX:
+    if min(height, width) >= MIN_SIDE_PX:
         return pixels
-    return np.pad(pixels, ((0, max(0, _MIN_SIDE_PX - height)), (0, max(0, _MIN_SIDE_PX - width)), (0, 0)), mode="edge")
+    return np.pad(pixels, ((0, max(0, MIN_SIDE_PX - height)), (0, max(0, MIN_SIDE_PX - width)), (0, 0)), mode="edge")

@@ -11,13 +11,15 @@ import numpy as np
 from perf.quality.measure import Method, Row
 from pixels.formats import FormatName
 
-Verdict = Literal["hit", "miss", "unreachable", "source kept"]
+Verdict = Literal["hit", "miss", "unreachable", "source kept", "lossless"]
 
 #: Off by no more than this share is a hit; the second is what no image should exceed.
 NEAR: Final = 0.10
 FAR: Final = 0.25
 #: Below it an image differs from its reference in nothing that can be seen; it keeps logarithms finite.
 _LEAST_DISTANCE: Final = 0.05
+#: What the judge may read for two equal images.
+_LOSSLESS: Final = 0.002
 LARGE_MEGAPIXELS: Final = 2.0
 SMALL_MEGAPIXELS: Final = 1.0
 
@@ -65,7 +67,8 @@ def pass_verdicts(rows: Iterable[Row], target: float) -> dict[tuple[str, FormatN
     """Say of each image and format how smart did.
 
     A target counts as out of reach only where smart says by its own claimed distance that it missed, and six encodes
-    of the whole image did not reach it either. A miss that smart did not notice is always a miss.
+    of the whole image did not reach it either. A miss that smart did not notice is always a miss. No loss is neither,
+    where six encodes that reach the target take no fewer bytes.
     """
     rows = list(rows)
     bisected = {(row.image, row.format): row for row in rows if row.method == "bisection"}
@@ -75,12 +78,22 @@ def pass_verdicts(rows: Iterable[Row], target: float) -> dict[tuple[str, FormatN
             return "source kept"
         if is_near(row.distance, target):
             return "hit"
+        if (
+            row.distance <= _LOSSLESS
+            and row.claimed == 0
+            and not _is_wasteful(row, bisected.get((row.image, row.format)))
+        ):
+            return "lossless"
         told = row.claimed is not None and not is_near(row.claimed, target)
         other = bisected.get((row.image, row.format))
         reached = other is None or is_near(other.distance, target)
         return "unreachable" if told and not reached else "miss"
 
     return {(row.image, row.format): verdict(row) for row in rows if row.method == "smart"}
+
+
+def _is_wasteful(lossless: Row, lossy: Row | None) -> bool:
+    return lossy is not None and lossy.bytes < lossless.bytes
 
 
 def summarise(rows: Sequence[Row], target: float) -> list[Summary]:

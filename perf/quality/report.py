@@ -102,8 +102,9 @@ def _explain(result: Result) -> Iterator[str]:
     )
     yield (
         f"- Left out of the table: {verdicts.count('source kept')} where the source's own data returned because an "
-        f"encode was hardly smaller; {verdicts.count('unreachable')} out of reach (smart said so, and bisection did "
-        "not reach the target either)."
+        f"encode was hardly smaller; {verdicts.count('lossless')} without loss, because that took no more bytes than "
+        f"bisection; {verdicts.count('unreachable')} out of reach (smart said so, and bisection did not reach the "
+        "target either)."
     )
     smart = [row for row in result.rows if row.method == "smart" and not row.source_kept]
     # A lossless result has no distance to be wrong about.

@@ -26,8 +26,21 @@ def row(distance, method="smart", **more):
         ([row(1.5, claimed=1.2), row(1.5, "bisection")], "miss"),
         ([row(1.5, claimed=1.5), row(1.2, "bisection")], "miss"),
         ([row(1.5, claimed=1.5)], "miss"),
+        ([row(0.001, claimed=0.0), row(1.2, "bisection", bytes=1001)], "lossless"),
+        ([row(0.001, claimed=0.0), row(1.2, "bisection", bytes=999)], "miss"),
     ],
-    ids=["10 % above", "more", "more below", "source kept", "told", "not told", "bisection did", "not tried"],
+    ids=[
+        "10 % above",
+        "more",
+        "more below",
+        "source kept",
+        "told",
+        "not told",
+        "bisection did",
+        "not tried",
+        "no loss, fewer bytes",
+        "no loss, more bytes",
+    ],
 )
 def test_a_target_is_out_of_reach_only_where_smart_said_so_and_bisection_failed_too(rows, verdict):
     assert pass_verdicts(rows, TARGET) == {("a", "jpeg"): verdict}
