@@ -13,6 +13,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from perf.quality.accuracy import NEAR
@@ -34,11 +35,9 @@ _STYLE: Final[dict[Any, Any]] = {
 #: A lossless result has no place on a logarithmic axis: it is drawn here, like all that is nearly so.
 _LEAST_DRAWN: Final = 0.2
 _DISTANCES: Final = np.geomspace(0.6, 2.4, 25)
-#: Of a line of text, as a share of the panel's height.
-_LABEL_HEIGHT: Final = 0.04
-_BASELINE: Final = "mozjpeg"
+_BASELINES: Final = {"photos": "mozjpeg 4:2:0", "graphics": "mozjpeg 4:4:4"}
 #: A mean over fewer of the images would be a mean over the easy ones.
-_LEAST_SHARE: Final = 0.8
+_LEAST_SHARE: Final = 0.7
 
 
 class EncoderRow(msgspec.Struct, frozen=True):
@@ -75,26 +74,26 @@ def draw_distances(rows: Sequence[Row], target: float, path: Path) -> None:
 
 
 def draw_encoders(source: Path, path: Path) -> bool:
-    """Draw bytes over distance of each encoder relative to mozjpeg; False where `source` is missing."""
+    """Draw bytes over distance of each encoder, a panel for each kind of image; False where `source` is missing.
+
+    Each kind has its baseline: half chroma does not bring graphics near enough to compare there.
+    """
     if not source.is_file():
         return False
     rows = msgspec.json.decode(source.read_bytes(), type=list[EncoderRow])
     kinds = list(dict.fromkeys(row.kind for row in rows))
     encoders = list(dict.fromkeys(row.encoder for row in rows))
-    baseline = next(encoder for encoder in encoders if encoder.startswith(_BASELINE))
-    hues = dict(zip((encoder for encoder in encoders if encoder != baseline), itertools.cycle(_HUES)))
-    hues[baseline] = _INK
+    hues = dict(zip(encoders, itertools.cycle(_HUES)))
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(9, 4.2), layout="constrained")
-        panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
-        ends = [
+        panels = figure.subplots(1, len(kinds), squeeze=False)[0]
+        for panel, kind in zip(panels, kinds, strict=True):
+            baseline = _BASELINES.get(kind, encoders[0])
             _draw_ratios(panel, [row for row in rows if row.kind == kind], hues, baseline)
-            for panel, kind in zip(panels, kinds, strict=True)
-        ]
-        for panel, kind, names in zip(panels, kinds, ends, strict=True):
-            _label_ends(panel, names, hues)
             panel.set_title(kind)
-        panels[0].set_ylabel(f"bytes, {baseline} = 1")
+            panel.set_ylabel(f"bytes, {baseline} = 1")
+        names = [Line2D([], [], color=hue, label=encoder) for encoder, hue in hues.items()]
+        figure.legend(handles=names, loc="outside lower center", ncols=4, frameon=False, labelcolor=_INK, fontsize=8)
         figure.supxlabel("butteraugli 3-norm", fontsize=9, color=_INK)
         _save(figure, path)
     return True
@@ -144,26 +143,11 @@ def _draw_pairs(panel: Axes, pairs: Sequence[tuple[float, float]], target: float
     _scale(panel.yaxis, (0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.2, 1.5, 2.0, 3.0, 4.0))
 
 
-def _draw_ratios(panel: Axes, rows: Sequence[EncoderRow], hues: dict[str, str], baseline: str) -> dict[str, float]:
-    """Draw a line for each encoder and return where it ends."""
-    ends = {}
+def _draw_ratios(panel: Axes, rows: Sequence[EncoderRow], hues: dict[str, str], baseline: str) -> None:
     for encoder, ratios in compare_bytes(rows, baseline).items():
         panel.plot(_DISTANCES, ratios, color=hues[encoder], linewidth=1.6)
-        if drawn := ratios[np.isfinite(ratios)].tolist():
-            ends[encoder] = drawn[-1]
     panel.set_xscale("log")
     _scale(panel.xaxis, (0.6, 0.8, 1.0, 1.2, 1.6, 2.4))
-    return ends
-
-
-def _label_ends(panel: Axes, ends: dict[str, float], hues: dict[str, str]) -> None:
-    """Write the names beside the ends of the lines, moved apart where lines end close to each other."""
-    low, high = panel.get_ylim()
-    height = -math.inf
-    for encoder, end in sorted(ends.items(), key=lambda item: item[1]):
-        height = max(end, height + _LABEL_HEIGHT * (high - low))
-        place = (_DISTANCES[-1], height)
-        panel.annotate(encoder, place, (4, 0), textcoords="offset points", color=hues[encoder], va="center")
 
 
 def _scale(axis: Axis, ticks: Sequence[float]) -> None:
