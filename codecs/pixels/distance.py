@@ -31,7 +31,7 @@ def measure_distance(reference: bytes, distorted: bytes, limits: Limits = _DEFAU
     ValueError
         The images have different sizes, or a side under 8 pixels.
     """
-    pair = [_open(data, limits) for data in (reference, distorted)]
+    pair = [decode_still(data, limits) for data in (reference, distorted)]
     if min(pair[0].get("width"), pair[0].get("height")) < MIN_SIDE_PX:
         raise ValueError(f"The images must be at least {MIN_SIDE_PX} pixels a side.")
     translucent = any(image.hasalpha() for image in pair)
@@ -40,7 +40,16 @@ def measure_distance(reference: bytes, distorted: bytes, limits: Limits = _DEFAU
     return max(found, key=lambda distance: distance.norm3)
 
 
-def _open(data: bytes, limits: Limits) -> Any:
+def decode_still(data: bytes | memoryview, limits: Limits) -> Any:
+    """Decode a still image to upright 8-bit sRGB or grey, in memory.
+
+    Raises
+    ------
+    UnsupportedFormat
+        It is none of the four formats, or an animation.
+    ImageTooLarge, DecodeFailed
+        As `pipeline.compress`.
+    """
     view = memoryview(data)
     kind = recognise(view)
     if kind.animated or (kind.format == "png" and is_animated_png(view)):

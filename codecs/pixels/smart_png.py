@@ -219,8 +219,7 @@ class _Search:
         options = {"palette": True, "Q": quality, "effort": care.effort, "dither": care.dither, "compression": 9}
         data = bytes(self._image.pngsave_buffer(keep=self._keep, **options))
         encode_s = time.perf_counter() - begun_s
-        # The decoded rows come once, and a translucent picture is looked at twice.
-        distance = self._sample.verify(decode(data).copy_memory())
+        distance = self._sample.verify(decode(data))
         self._try_s = max(self._try_s, _NEXT_TRY * (time.perf_counter() - begun_s))
         return Found(data, quality, distance, encode_s), distance
 

@@ -8,13 +8,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pixels import color, resize
-from pixels.errors import PixelsError
+from pixels.distance import decode_still
+from pixels.errors import PixelsError, UnsupportedFormat
 from pixels.formats import FormatName
-from pixels.load import Picture
 from pixels.options import Limits
-from pixels.sniff import is_animated_png, recognise
-from pixels.vips import pyvips
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -91,22 +88,15 @@ def decode(data: bytes | memoryview, limits: Limits) -> Any:
     Raises
     ------
     NotCompared
-        It is an animation.
+        It is an animation, or none of the four formats.
     PixelsError
-        It is broken, none of the four formats, or larger than `limits`.
+        It is broken, or larger than `limits`.
     """
-    view = memoryview(data)
-    kind = recognise(view)
-    if kind.animated or (kind.format == "png" and is_animated_png(view)):
-        raise NotCompared("Animations have no single distance.")
-    picture = Picture(view, kind, limits)
     try:
-        image = picture.decode(picture.upright_size).copy_memory()
-    except pyvips.Error as error:
-        raise picture.blame(error) from error
-    upright = resize.lay_upright(image, 1, picture.orientation)
-    converted = color.convert(upright, strip=True, depth=8, holds_grey=False)
-    return converted if converted.bands > 2 else converted.colourspace("srgb")
+        image = decode_still(data, limits)
+    except UnsupportedFormat as error:
+        raise NotCompared(str(error)) from error
+    return image if image.bands > 2 else image.colourspace("srgb")
 
 
 def choose_backgrounds(reference: Any, target: FormatName) -> tuple[int, ...]:
