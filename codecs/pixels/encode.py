@@ -143,6 +143,11 @@ def encode_avif(image: Any, quality: int, keep: int, *, chroma: str = "auto", ef
     return _write_avif(image, keep, effort, Q=quality, subsample_mode=_SUBSAMPLE[chroma])
 
 
+def find_avif_effort(pixels: int) -> int:
+    """Return the effort at which an AVIF of so many pixels is encoded."""
+    return next(effort for most_pixels, effort in _AVIF_EFFORTS if pixels <= most_pixels)
+
+
 def encode_lossless_avif(image: Any, effort: int, keep: int) -> bytes:
     """Encode an AVIF that loses nothing, at an effort of 0-9."""
     return _write_avif(image, keep, effort, lossless=True)
@@ -150,6 +155,5 @@ def encode_lossless_avif(image: Any, effort: int, keep: int) -> bytes:
 
 def _write_avif(image: Any, keep: int, effort: int | None, **options: Any) -> bytes:
     if effort is None:
-        pixels = image.get("width") * image.get("height")
-        effort = next(effort for most_pixels, effort in _AVIF_EFFORTS if pixels <= most_pixels)
+        effort = find_avif_effort(image.get("width") * image.get("height"))
     return bytes(image.heifsave_buffer(compression="av1", bitdepth=8, effort=effort, keep=keep, **options))

@@ -5,6 +5,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from pixels.raster import Raster
+
 Pixels = npt.NDArray[np.uint8]
 
 #: What lies behind clear parts; a difference that shows before either counts.
@@ -38,9 +40,21 @@ def looks(image: Any, *, translucent: bool) -> list[Pixels]:
     return [_to_pixels(image.flatten(background=background)) for background in backgrounds]
 
 
+def looks_of(raster: Raster, *, translucent: bool) -> list[Pixels]:
+    """Render a raster as `looks` does; where it is opaque sRGB, its own samples are the look."""
+    image = raster.image
+    if image.get("interpretation") == "srgb" and image.get("bands") == 3:
+        return [_widen(raster.samples)]
+    return looks(image, translucent=translucent)
+
+
 def _to_pixels(image: Any) -> Pixels:
     height, width = image.get("height"), image.get("width")
-    pixels = np.frombuffer(image.write_to_memory(), np.uint8).reshape(height, width, 3)
+    return _widen(np.frombuffer(image.write_to_memory(), np.uint8).reshape(height, width, 3))
+
+
+def _widen(pixels: Pixels) -> Pixels:
+    height, width, _ = pixels.shape
     if min(height, width) >= MIN_SIDE_PX:
         return pixels
     return np.pad(pixels, ((0, max(0, MIN_SIDE_PX - height)), (0, max(0, MIN_SIDE_PX - width)), (0, 0)), mode="edge")

@@ -37,6 +37,8 @@ _TRIED_PIXELS: Final = 16_000_000
 
 #: What is kept without loss is worth so many times the bytes of an encode that the metric chose.
 _WORTH: Final = 1.05
+#: Packing seldom makes a JPEG smaller than this share of itself.
+_PACKED: Final = 0.6
 #: A JPEG of more than this quality is not worth packing unless an encode is hardly smaller: it is seldom half as large.
 _COARSE_QUALITY: Final = 85
 
@@ -75,7 +77,8 @@ def settle(
     """
     result = Settled(encoded, quality, original=False)
     lossy = measured and quality < 100
-    if len(encoded) < _NEAR * len(picture.data) and not missed and not (lossy and _is_coarse_jpeg(picture)):
+    may_pack = lossy and len(encoded) >= _PACKED * len(picture.data) and _is_coarse_jpeg(picture)
+    if len(encoded) < _NEAR * len(picture.data) and not missed and not may_pack:
         return result
     if _shows_what_was_asked(picture, strip_metadata=strip_metadata):
         kept = _keep(picture, strip_metadata=strip_metadata)

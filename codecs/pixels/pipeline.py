@@ -16,6 +16,7 @@ from pixels.errors import UnsupportedFormat
 from pixels.formats import FormatName
 from pixels.load import Picture
 from pixels.options import Limits, Options
+from pixels.raster import Raster, hold
 from pixels.sample import measure
 from pixels.smart_png import find_png
 from pixels.smart_quality import Found, find_quality
@@ -112,9 +113,9 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
 
     try:
         if options.quality is None:
-            image = render(16 if target == "png" else 8).copy_memory()
+            raster = hold(render(16 if target == "png" else 8), with_metadata=not strip)
             decoded = time.perf_counter()
-            made = _search(image, target, options, started + limits.search_s)
+            made = _search(raster, target, options, started + limits.search_s)
         else:
             # Rows stream: they are decoded while they are encoded.
             decoded = opened
@@ -134,7 +135,7 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
             )
         distance = made.distance
         if distance is not None and settled.data is not made.data:
-            distance = 0.0 if settled.original else measure(render(8).copy_memory(), bytes(settled.data))
+            distance = 0.0 if settled.original else measure(hold(render(8)), bytes(settled.data))
     except pyvips.Error as error:
         raise picture.blame(error) from error
     done = time.perf_counter()
@@ -155,12 +156,12 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
     )
 
 
-def _search(image: Any, target: FormatName, options: Options, until_s: float) -> Found:
+def _search(raster: Raster, target: FormatName, options: Options, until_s: float) -> Found:
     """Let the metric choose: see `smart_quality` and, for PNG, `smart_png`."""
-    keep = keep_flags(image, strip=options.strip_metadata)
+    keep = keep_flags(raster.image, strip=options.strip_metadata)
     if target == "png":
-        return find_png(image, options.smart_distance, keep=keep, until_s=until_s)
-    return find_quality(image, target, options.smart_distance, keep=keep, until_s=until_s)
+        return find_png(raster, options.smart_distance, keep=keep, until_s=until_s)
+    return find_quality(raster, target, options.smart_distance, keep=keep, until_s=until_s)
 
 
 def _render(picture: Picture, size: tuple[int, int], target: FormatName, depth: int, *, strip: bool) -> Any:

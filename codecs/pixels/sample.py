@@ -1,6 +1,7 @@
 """The parts of an image that are encoded and scored in place of the whole."""
 
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -8,8 +9,9 @@ import numpy as np
 from pixels import tiles
 from pixels.butteraugli import Comparator, TileComparator, pool
 from pixels.load import decode
-from pixels.look import Pixels, looks
-from pixels.tiles import SIDE_PX, TRIM_PX, Tile
+from pixels.look import Pixels, looks, looks_of
+from pixels.raster import Raster, hold
+from pixels.tiles import SIDE_PX, TRIM_PX, Corner, Tile
 from pixels.vips import pyvips
 
 #: An image is its own sample up to this multiple of the sample's pixels: tiles score only their insides.
@@ -31,8 +33,8 @@ class Sample:
 
     Parameters
     ----------
-    image
-        8 bits a sample, in memory; the frames of an animation below each other.
+    raster
+        8 bits a sample; the frames of an animation below each other.
     probe_px
         Pixels to encode for a probe.
     verify_px
@@ -40,7 +42,7 @@ class Sample:
 
     Attributes
     ----------
-    image
+    raster
         What to encode for a probe: tiles side by side, or the picture.
     is_whole
         Whether that is the picture itself, so that a probe is as good as the last encode.
@@ -48,9 +50,10 @@ class Sample:
         Whether the picture has few colours for its size.
     """
 
-    def __init__(self, image: Any, *, probe_px: int, verify_px: int) -> None:
+    def __init__(self, raster: Raster, *, probe_px: int, verify_px: int) -> None:
+        image = raster.image
         self._translucent = _is_translucent(image)
-        self._looks = looks(image, translucent=self._translucent)
+        self._looks = looks_of(raster, translucent=self._translucent)
         self._frame_height = image.get("page-height") if image.get_typeof("page-height") else image.get("height")
         self._grid: tiles.Grid | None = None
         self.is_drawing = _count_colours(self._looks[-1]) < _DRAWING_COLOURS
@@ -58,17 +61,26 @@ class Sample:
             probe_px, verify_px = _DRAWING_PROBE * probe_px, _DRAWING_VERIFY * verify_px
         probed, verified = self._choose(probe_px), self._choose(verify_px)
         self.is_whole = probed is None
-        self.image = image if probed is None else _join(image, probed)
+        self.raster = raster if probed is None else _join(image, probed)
         self._probed = self._make_region(probed)
         self._verified = self._probed if verified == probed else self._make_region(verified)
 
+    @property
+    def verified_corners(self) -> list[Corner] | None:
+        """Row and column of the first pixel of each tile that `verify` scores; None where that is all of a picture."""
+        return self._verified.corners
+
     def score(self, probe: Any) -> float:
-        """Return the distance of `image`, as it came back from an encoder, from what it was."""
-        return self._probed.score(looks(probe, translucent=self._translucent), joined=True)
+        """Return the distance of `raster`, as it came back from an encoder, from what it was."""
+        return self._probed.score(looks(probe, translucent=self._translucent), _lie_joined)
 
     def verify(self, decoded: Any) -> float:
         """Return the distance of the whole picture, as it came back from an encoder."""
-        return self._verified.score(looks(decoded, translucent=self._translucent), joined=False)
+        return self._verified.score(looks(decoded, translucent=self._translucent), _lie_in_place)
+
+    def verify_excerpt(self, decoded: Any) -> float:
+        """Return what `verify` would, from the tiles at `verified_corners` alone, below each other."""
+        return self._verified.score(looks(decoded, translucent=self._translucent), _lie_below_each_other)
 
     def _make_region(self, chosen: list[Tile] | None) -> "_Whole | _Tiles":
         return _Whole(self._looks) if chosen is None else _Tiles(self._looks, chosen)
@@ -85,13 +97,15 @@ class Sample:
 class _Whole:
     """All of a picture as the region that is compared. The reference is paid for at the first score."""
 
+    corners = None
+
     def __init__(self, references: list[Pixels]) -> None:
         self._references = references
         self._comparators: list[Comparator] = []
 
-    def score(self, distorted: list[Pixels], *, joined: bool) -> float:
+    def score(self, distorted: list[Pixels], lie: "_Layout") -> float:
         """Return the largest distance of any look."""
-        del joined
+        del lie
         self._comparators = self._comparators or [Comparator(look) for look in self._references]
         return max(one.compare(look).norm3 for one, look in zip(self._comparators, distorted, strict=True))
 
@@ -101,31 +115,46 @@ class _Tiles:
 
     def __init__(self, references: list[Pixels], chosen: list[Tile]) -> None:
         self._references = references
-        self._corners = [(tile.top, tile.left) for tile in chosen]
+        self.corners = [(tile.top, tile.left) for tile in chosen]
         self._weights = [tile.weight for tile in chosen]
         self._comparators: list[TileComparator] = []
 
-    def score(self, distorted: list[Pixels], *, joined: bool) -> float:
-        """Return the largest distance of any look; `joined` where the tiles lie side by side, as `_join` lays them."""
+    def score(self, distorted: list[Pixels], lie: "_Layout") -> float:
+        """Return the largest distance of any look; `lie` tells where the tiles are in `distorted`."""
         self._comparators = self._comparators or [
-            TileComparator(_cut(look, self._corners), margin_px=tiles.MARGIN_PX) for look in self._references
+            TileComparator(_cut(look, self.corners), margin_px=tiles.MARGIN_PX) for look in self._references
         ]
-        corners = self._corners
-        if joined:
-            across = _count_across(len(corners))
-            corners = [(index // across * SIDE_PX, index % across * SIDE_PX) for index in range(len(corners))]
+        corners = lie(self.corners)
         return max(
             pool(one.tally(_cut(look, corners)), self._weights).distance().norm3
             for one, look in zip(self._comparators, distorted, strict=True)
         )
 
 
-def measure(image: Any, data: bytes) -> float:
-    """Return the distance of an encoded file from the image that it was made of."""
-    return Sample(image, probe_px=0, verify_px=_MEASURED_PX).verify(decode(data))
+def measure(raster: Raster, data: bytes) -> float:
+    """Return the distance of an encoded file from the raster that it was made of."""
+    return Sample(raster, probe_px=0, verify_px=_MEASURED_PX).verify(decode(data))
 
 
-def _cut(look: Pixels, corners: list[tuple[int, int]]) -> list[Pixels]:
+#: Where the tiles at some corners of the picture lie in what came back from an encoder.
+_Layout = Callable[[list[Corner]], list[Corner]]
+
+
+def _lie_in_place(corners: list[Corner]) -> list[Corner]:
+    return corners
+
+
+def _lie_joined(corners: list[Corner]) -> list[Corner]:
+    """As `_join` lays them."""
+    across = _count_across(len(corners))
+    return [(index // across * SIDE_PX, index % across * SIDE_PX) for index in range(len(corners))]
+
+
+def _lie_below_each_other(corners: list[Corner]) -> list[Corner]:
+    return [(index * SIDE_PX, 0) for index in range(len(corners))]
+
+
+def _cut(look: Pixels, corners: list[Corner]) -> list[Pixels]:
     """Cut the tiles at `corners` out, without what a stranger beside them may have bled into."""
     inside = SIDE_PX - 2 * TRIM_PX
     return [
@@ -144,12 +173,12 @@ def _count_colours(look: Pixels) -> float:
     return len(np.unique(some[:, 0] << 16 | some[:, 1] << 8 | some[:, 2])) / len(some)
 
 
-def _join(image: Any, chosen: list[Tile]) -> Any:
+def _join(image: Any, chosen: list[Tile]) -> Raster:
     parts = [image.crop(tile.left, tile.top, SIDE_PX, SIDE_PX) for tile in chosen]
     joined = pyvips.Image.arrayjoin(parts, across=_count_across(len(parts))).copy()
     # The first tile brings it along; a probe of an animation is a still.
     joined.remove("page-height")
-    return joined.copy_memory()
+    return hold(joined)
 
 
 def _count_across(count: int) -> int:

@@ -22,6 +22,7 @@ from pixels import color, png_chunks
 from pixels.encode_png import encode_png
 from pixels.load import decode
 from pixels.pack_png import has_time_to_pack, pack_png
+from pixels.raster import Raster, hold
 from pixels.sample import Sample
 from pixels.smart_quality import Found
 from pixels.strip import strip_png
@@ -86,13 +87,13 @@ _DRAWING: Final = (_Care(6, 0.0, 6), _Care(6, 0.5, 3, slower=1.3))
 _PHOTOGRAPH: Final = (_Care(3, 0.0, 5), _Care(5, 0.5, 3, slower=3.0))
 
 
-def find_png(image: Any, target: float, *, keep: int, until_s: float) -> Found:
-    """Encode `image` in the fewest bytes whose distance is at most `target`.
+def find_png(raster: Raster, target: float, *, keep: int, until_s: float) -> Found:
+    """Encode a picture in the fewest bytes whose distance is at most `target`.
 
     Parameters
     ----------
-    image
-        Grey or RGB, with or without alpha, 8 or 16 bits a sample, in memory.
+    raster
+        Grey or RGB, with or without alpha, 8 or 16 bits a sample.
     target
         Butteraugli 3-norm, above 0; of a translucent picture before black and before white.
     keep
@@ -111,14 +112,15 @@ def find_png(image: Any, target: float, *, keep: int, until_s: float) -> Found:
     pyvips.Error
         The encoder refused the image.
     """
-    pixels = image.get("width") * image.get("height")
+    image, pixels = raster.image, raster.size_px
     is_judged = _means_srgb(image, keep)
     if is_judged and image.get("format") == "ushort":
-        image = _round_to_8_bits(image)
+        raster = _round_to_8_bits(image, with_metadata=keep != 0)
+        image = raster.image
     now_s = time.perf_counter()
     if not is_judged or now_s >= until_s or pixels > _MOST_DRAWING_PX:
         return _encode_plain(image, keep)
-    sample = Sample(image, probe_px=_SCORED_PX, verify_px=_SCORED_PX)
+    sample = Sample(raster, probe_px=_SCORED_PX, verify_px=_SCORED_PX)
     if not sample.is_drawing and pixels > _MOST_PHOTOGRAPH_PX:
         return _encode_plain(image, keep)
     # A grey profile goes with grey alone.
@@ -160,10 +162,11 @@ def _means_srgb(image: Any, keep: int) -> bool:
     return not keep & _KEEP_ICC or color.is_srgb(image.get(_ICC), 1 if image.get("bands") < 3 else 3)
 
 
-def _round_to_8_bits(image: Any) -> Any:
+def _round_to_8_bits(image: Any, *, with_metadata: bool) -> Raster:
     # `colourspace` would cut the low byte off: half a level too dark.
     rounded = image.linear(1 / _REPEAT, 0.5).cast("uchar")
-    return rounded.copy(interpretation="b-w" if image.get("bands") < 3 else "srgb").copy_memory()
+    rounded = rounded.copy(interpretation="b-w" if image.get("bands") < 3 else "srgb")
+    return hold(rounded, with_metadata=with_metadata)
 
 
 class _Search:

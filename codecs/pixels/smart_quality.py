@@ -15,13 +15,14 @@ A search that runs out of time returns the best that it has.
 
 import math
 import time
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from pixels.formats import FormatName
 from pixels.load import decode
-from pixels.means import PLANS, Means
+from pixels.means import Means, find_plan
+from pixels.raster import Raster
 from pixels.sample import Sample
 from pixels.trials import LEAST_DISTANCE, Probe, Trials, weigh
 
@@ -31,12 +32,17 @@ _CLOSE_ENOUGH: Final = 0.03
 _TO_BE_CORRECTED: Final = 0.08
 _MOST_PROBES: Final = 3
 _MOST_CORRECTIONS: Final = 2
+#: A correction that leaves more than this share of an excess of distance was in vain.
+_IN_VAIN: Final = 0.75
 #: A last encode that is off by more shows that the sample was no sample of it.
 _MISLED: Final = 0.25
 #: An image whose distance is larger than the curve's by this logarithm makes the next means worth a probe.
 _HARD: Final = 0.2
-#: Where tiles stand for the picture, its curve is as good as another probe from so near.
+#: Where tiles stand for the picture: from so near, as a logarithm, the curve is as good as another probe.
 _NEAR_ENOUGH: Final = 0.1
+#: The same for a picture so many times as large as its sample, which makes a probe cheap beside a correction.
+_NEAR_WHERE_CHEAP: Final = 0.05
+_CHEAP_PROBE: Final = 12
 #: A drawing's sample without loss, at most this multiple of that with loss, makes it worth to try the whole: it repeats
 #: itself beyond a tile.
 _LOSSLESS_PROMISE: Final = 2.0
@@ -68,13 +74,13 @@ class Found(msgspec.Struct, frozen=True):
     means: str | None = None
 
 
-def find_quality(image: Any, name: FormatName, target: float, *, keep: int, until_s: float) -> Found:
-    """Encode `image` at the lowest quality whose distance is `target`.
+def find_quality(raster: Raster, name: FormatName, target: float, *, keep: int, until_s: float) -> Found:
+    """Encode a picture at the lowest quality whose distance is `target`.
 
     Parameters
     ----------
-    image
-        Grey or RGB, 8 bits a sample, in memory; the frames of an animation below each other.
+    raster
+        Grey or RGB, 8 bits a sample; the frames of an animation below each other.
     name
         A format with lossy means: all but PNG.
     target
@@ -89,19 +95,19 @@ def find_quality(image: Any, name: FormatName, target: float, *, keep: int, unti
     pyvips.Error
         The encoder refused the image.
     """
-    return _Search(image, name, target, keep, until_s).run()
+    return _Search(raster, name, target, keep, until_s).run()
 
 
 class _Search:
-    def __init__(self, image: Any, name: FormatName, target: float, keep: int, until_s: float) -> None:
-        self._image = image
+    def __init__(self, raster: Raster, name: FormatName, target: float, keep: int, until_s: float) -> None:
+        self._raster = raster
         self._target = math.log(target)
         self._keep = keep
         self._until_s = until_s
         self._encode_s = 0.0
-        self._plan = PLANS[name]
-        probe_px, verify_px = self._plan.sizes(image.get("width") * image.get("height"))
-        self._sample = Sample(image, probe_px=probe_px, verify_px=verify_px)
+        self._plan = find_plan(name, raster.size_px)
+        probe_px, verify_px = self._plan.sizes(raster.size_px)
+        self._sample = Sample(raster, probe_px=probe_px, verify_px=verify_px)
 
     def run(self) -> Found:
         waiting = list(self._plan.drawings if self._sample.is_drawing else self._plan.photographs)
@@ -120,7 +126,7 @@ class _Search:
         if (lossless := self._try_lossless(chosen, best)) is not None:
             return Found(lossless, 100, 0.0, self._encode_s, "lossless")
         begun = time.perf_counter()
-        data = chosen.means.finish(best.data, self._image, self._keep)
+        data = chosen.means.finish(best.data, self._raster, self._keep)
         distance = math.exp(best.log_distance)
         spent_s = self._encode_s + time.perf_counter() - begun
         return Found(data, best.quality, distance if distance > LEAST_DISTANCE else 0.0, spent_s, chosen.means.name)
@@ -153,7 +159,7 @@ class _Search:
 
     def _refine(self, trials: Trials) -> None:
         """Probe until another probe would tell no more than is known."""
-        near = _CLOSE_ENOUGH if trials.are_final else _NEAR_ENOUGH
+        near = _CLOSE_ENOUGH if trials.are_final else self._near_enough()
         while len(trials.probes) < _MOST_PROBES and not self._is_late():
             wanted = trials.solve(self._target)
             if abs(self._error(trials.nearest(self._target))) < near:
@@ -162,18 +168,27 @@ class _Search:
                 break
             trials.probe(wanted)
 
+    def _near_enough(self) -> float:
+        sample_px, whole_px = self._sample.raster.size_px, self._raster.size_px
+        return _NEAR_ENOUGH if sample_px * _CHEAP_PROBE > whole_px else _NEAR_WHERE_CHEAP
+
     def _settle(self, trials: Trials) -> Probe:
         """Encode the whole picture, and again where that turns out to be off."""
         stuck = trials.is_stuck_above(self._target + _TO_BE_CORRECTED)
         made = [self._make(trials, trials.cheapest_of_the_best() if stuck else trials.solve(self._target))]
         while len(made) <= _MOST_CORRECTIONS and not stuck and self._has_time_for_another():
-            if min(abs(self._error(probe)) for probe in made) <= _TO_BE_CORRECTED:
+            if min(abs(self._error(probe)) for probe in made) <= _TO_BE_CORRECTED or self._is_in_vain(made):
                 break
             quality = self._correct(trials, made)
             if any(probe.quality == quality for probe in made):
                 break
             made.append(self._make(trials, quality))
         return min(made, key=lambda probe: abs(self._error(probe)))
+
+    def _is_in_vain(self, made: list[Probe]) -> bool:
+        """Whether the last correction changed next to nothing: the distance has another reason than the quality."""
+        errors = [self._error(probe) for probe in made[-2:]]
+        return len(errors) > 1 and errors[0] > 0 and errors[1] > _IN_VAIN * errors[0]
 
     def _correct(self, trials: Trials, made: list[Probe]) -> int:
         """Return the next quality to encode the whole picture at: by the secant through two encodes, if there are."""
@@ -192,7 +207,12 @@ class _Search:
                 if probe.quality == quality:
                     return probe
         begun = time.perf_counter()
-        data = trials.means.encode(self._image, quality, self._keep)
+        corners = self._sample.verified_corners
+        if corners is not None and trials.means.encode_with_excerpt is not None:
+            data, excerpt = trials.means.encode_with_excerpt(self._raster, quality, corners)
+            self._encode_s = time.perf_counter() - begun
+            return weigh(quality, self._sample.verify_excerpt(decode(excerpt)), data)
+        data = trials.means.encode(self._raster, quality, self._keep)
         self._encode_s = time.perf_counter() - begun
         return weigh(quality, self._sample.verify(decode(data)), data)
 
@@ -206,9 +226,9 @@ class _Search:
             if not self._sample.is_drawing:
                 return None
             lossy = len(trials.nearest(self._target).data)
-            if len(encode(self._sample.image, 0, 0)) > _LOSSLESS_PROMISE * lossy:
+            if len(encode(self._sample.raster, 0, 0)) > _LOSSLESS_PROMISE * lossy:
                 return None
-        data = encode(self._image, LOSSLESS_EFFORT, self._keep)
+        data = encode(self._raster, LOSSLESS_EFFORT, self._keep)
         return data if missed or len(data) <= len(best.data) else None
 
     def _error(self, probe: Probe) -> float:

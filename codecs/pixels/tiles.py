@@ -29,6 +29,8 @@ _STRATUM_POWER: Final = 0.3
 _ROW_STEP: Final = 8
 
 Pixels = npt.NDArray[np.uint8]
+#: Row and column of the first pixel.
+Corner = tuple[int, int]
 
 
 class Tile(NamedTuple):

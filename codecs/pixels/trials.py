@@ -17,6 +17,8 @@ _STEEPEST: Final = 2.5
 #: A means is stuck where, over so much of its curve, the distance fell by less than this share of that.
 _STUCK_SPAN: Final = 0.15
 _STUCK_SHARE: Final = 0.25
+#: From one quality to the next, an encoder's distance jumps about by so much.
+_WITHIN_NOISE: Final = 0.02
 #: Of qualities that are stuck, one is as good as the best if its log distance is within this of it.
 _AS_GOOD: Final = 0.04
 
@@ -41,7 +43,7 @@ class Trials:
     """
 
     def __init__(self, means: Means, sample: Sample, keep: int) -> None:
-        small = sample.is_whole and sample.image.get("width") * sample.image.get("height") <= _SMALL_PX
+        small = sample.is_whole and sample.raster.size_px <= _SMALL_PX
         self.means = means
         self.are_final = small or (sample.is_whole and means.draft is means.encode)
         self.probes: list[Probe] = []
@@ -52,7 +54,7 @@ class Trials:
 
     def probe(self, quality: int) -> None:
         """Encode the sample and measure it."""
-        data = self._encode(self._sample.image, quality, self._keep)
+        data = self._encode(self._sample.raster, quality, self._keep)
         self.probes.append(weigh(quality, self._sample.score(decode(data)) * self._ratio, data))
 
     def nearest(self, target: float) -> Probe:
@@ -61,12 +63,20 @@ class Trials:
 
     def solve(self, target: float) -> int:
         """Return the quality that promises `target`."""
-        return self.step(self.nearest(target), target, self.slope(target))
+        near = self.nearest(target)
+        if abs(near.log_distance - target) < _WITHIN_NOISE:
+            return near.quality
+        return self.step(near, target, self.slope(target))
 
     def slope(self, target: float) -> float:
-        """Return how much steeper than its curve the means is for this picture, near `target`."""
+        """Return how much steeper than its curve the means is for this picture, near `target`.
+
+        Probes on both sides of the target tell best: a curve may have a cliff.
+        """
         near = self.nearest(target)
         others = [probe for probe in self.probes if probe.quality != near.quality]
+        beyond = [probe for probe in others if (probe.log_distance > target) != (near.log_distance > target)]
+        others = beyond or others
         return self.slope_between(near, min(others, key=lambda one: abs(one.log_distance - target))) if others else 1.0
 
     def slope_between(self, one: Probe, other: Probe) -> float:

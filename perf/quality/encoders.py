@@ -26,6 +26,7 @@ from perf.quality.images import NotCompared, Pixels, decode, find_files, lay_ove
 from pixels import jpeg, vips
 from pixels.butteraugli import Comparator
 from pixels.options import Limits
+from pixels.raster import hold
 
 _RESULTS: Final = Path(__file__).parents[1] / "results"
 _GRID: Final = (30, 45, 58, 68, 76, 83, 89, 94, 98)
@@ -138,7 +139,11 @@ def _by_libvips(subsampling: str, options: dict[str, Any]) -> Encode:
 
 
 def _by_us(chroma: jpeg.Chroma) -> Encode:
-    return lambda image, quality: jpeg.finish(jpeg.encode_draft(image, quality, chroma), image, keep=0)
+    def encode(image: Any, quality: int) -> bytes:
+        raster = hold(image)
+        return jpeg.finish(jpeg.encode_draft(raster, quality, chroma), raster, keep=0)
+
+    return encode
 
 
 def shrink(image: Any, megapixels: float) -> Any:

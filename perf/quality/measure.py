@@ -14,9 +14,10 @@ from perf.quality.images import Subject
 from perf.quality.judge import JudgeName, Ruler, choose_judge, pass_verdict
 from pixels import butteraugli, jpeg, vips
 from pixels.formats import FormatName
-from pixels.means import PLANS
+from pixels.means import find_plan
 from pixels.options import Limits, Options
 from pixels.pipeline import Compressed, compress
+from pixels.raster import hold
 from pixels.resize import flatten_on_white
 from pixels.smart_quality import LOSSLESS_EFFORT
 
@@ -99,11 +100,12 @@ def encode_plainly(source: bytes, target: FormatName, chosen: Compressed) -> byt
     image = images.decode(source, _NO_LIMITS)
     if target == "jpeg":
         image = flatten_on_white(image)
-    plan = PLANS[target]
+    raster = hold(image)
+    plan = find_plan(target, raster.size_px)
     if chosen.means == "lossless" and plan.lossless is not None:
-        return plan.lossless(image, LOSSLESS_EFFORT, 0)
+        return plan.lossless(raster, LOSSLESS_EFFORT, 0)
     means = next((one for one in plan.photographs if one.name == chosen.means), plan.photographs[0])
-    return means.finish(means.encode(image, chosen.quality, 0), image, 0)
+    return means.finish(means.encode(raster, chosen.quality, 0), raster, 0)
 
 
 def measure_smart(settings: Settings, name: str, path: Path, target: FormatName) -> Row:

@@ -22,6 +22,7 @@ from pixels.distance import measure_distance
 from pixels.encode import keep_flags
 from pixels.encode_png import encode_png
 from pixels.pack_png import has_time_to_pack, pack_png
+from pixels.raster import hold
 from pixels.smart_png import find_png
 from pixels.smart_quality import Found
 from pixels.vips import pyvips
@@ -40,7 +41,7 @@ def loaded(picture: Image.Image, **options: Any) -> Any:
 
 
 def find(image: Any, target: float = TARGET, keep: int = 0, time_s: float = LONG_S) -> Found:
-    return find_png(image, target, keep=keep, until_s=time.perf_counter() + time_s)
+    return find_png(hold(image, with_metadata=True), target, keep=keep, until_s=time.perf_counter() + time_s)
 
 
 def screenshot(width: int = 320, height: int = 200) -> Image.Image:

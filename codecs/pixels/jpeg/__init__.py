@@ -9,7 +9,7 @@ progressive one. Where that wheel is missing, libvips' own encoder takes the pla
 JPEG is ITU-T T.81; "T.81, F.1.2" names its clauses.
 """
 
-from pixels.jpeg.encode import Chroma, encode_draft, finish
+from pixels.jpeg.encode import Chroma, encode_draft, encode_with_excerpt, finish
 from pixels.jpeg.warm import warm
 
-__all__ = ["Chroma", "encode_draft", "finish", "warm"]
+__all__ = ["Chroma", "encode_draft", "encode_with_excerpt", "finish", "warm"]

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from pixels.butteraugli.jit import Plane
 from pixels.jpeg import dct, huffman, overshoot, planes, trellis
+from pixels.jpeg.excerpt import Excerpt
 from pixels.jpeg.planes import Pixels
 from pixels.jpeg.tables import ZIGZAG, quantisation_tables
 from pixels.jpeg.trellis import Coefficients
@@ -35,13 +36,15 @@ class _Scratch:
         self.links = np.empty((3, 64), np.int32)
 
 
-def encode_color(rgb: Pixels, quality: float, *, half_chroma: bool) -> bytes:
+def encode_color(rgb: Pixels, quality: float, *, half_chroma: bool, excerpt: Excerpt | None = None) -> bytes:
     """Encode uint8[h, w, 3] of sRGB as YCbCr, chroma at half or full resolution both ways.
 
     Parameters
     ----------
     quality
         1-100, in the sense of `tables.find_distance`.
+    excerpt
+        Is filled beside it.
     """
     height, width, _ = rgb.shape
     tables = quantisation_tables(quality, half_chroma=half_chroma)
@@ -53,14 +56,19 @@ def encode_color(rgb: Pixels, quality: float, *, half_chroma: bool) -> bytes:
     for first_row in range(0, height, STRIP_ROWS):
         rows = min(STRIP_ROWS, _round_up(height - first_row, strip.unit_px))
         strip.fill(rgb, first_row, rows)
-        scan.append(writer.write_color(*strip.quantise(luma, chroma)))
+        components = strip.quantise(luma, chroma)
+        scan.append(writer.write_color(*components))
+        if excerpt is not None:
+            excerpt.take(first_row, components)
     sampling = 0x22 if half_chroma else 0x11
+    if excerpt is not None:
+        _write_excerpt(excerpt, tables, sampling)
     header = _header(height, width, tables, sampling)
     return b"".join((header, *scan, writer.finish(), _END))
 
 
-def encode_grey(grey: Pixels, quality: float) -> bytes:
-    """Encode uint8[h, w] as a JPEG of one component."""
+def encode_grey(grey: Pixels, quality: float, excerpt: Excerpt | None = None) -> bytes:
+    """Encode uint8[h, w] as a JPEG of one component; `excerpt` is filled beside it."""
     height, width = grey.shape
     tables = quantisation_tables(quality, half_chroma=False)[:1]
     luma = _component(tables[0], trellis.LUMA_LAMBDA)
@@ -71,8 +79,21 @@ def encode_grey(grey: Pixels, quality: float) -> bytes:
     for first_row in range(0, height, STRIP_ROWS):
         rows = min(STRIP_ROWS, _round_up(height - first_row, 8))
         planes.copy_grey(grey, first_row, y[:rows])
-        scan.append(writer.write_grey(quantiser.relax_and_quantise(y, 0, rows, luma)))
+        coefficients = quantiser.relax_and_quantise(y, 0, rows, luma)
+        scan.append(writer.write_grey(coefficients))
+        if excerpt is not None:
+            excerpt.take(first_row, [coefficients])
+    if excerpt is not None:
+        _write_excerpt(excerpt, tables, 0x11)
     return b"".join((_header(height, width, tables, 0x11), *scan, writer.finish(), _END))
+
+
+def _write_excerpt(excerpt: Excerpt, tables: tuple[npt.NDArray[np.uint8], ...], sampling: int) -> None:
+    writer = huffman.Writer()
+    write = writer.write_color if len(tables) > 1 else writer.write_grey
+    scan = [write(*square) for square in excerpt.squares]
+    header = _header(excerpt.height_px, excerpt.side_px, tables, sampling)
+    excerpt.data = b"".join((header, *scan, writer.finish(), _END))
 
 
 class _Quantiser:

@@ -1,12 +1,13 @@
 """The JPEG encoder of `quality=smart`: a draft for the search, and what makes the draft small."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
-
 from pixels.jpeg import baseline
-from pixels.jpeg.planes import Pixels
+from pixels.jpeg.excerpt import Corner, Excerpt
 from pixels.jpeg.segments import insert_metadata
+from pixels.raster import Raster
+from pixels.vips import pyvips
 
 try:
     import mozjpeg_lossless_optimization as rescan
@@ -18,13 +19,13 @@ except ImportError:
 Chroma = Literal["420", "444"]
 
 
-def encode_draft(image: Any, quality: float, chroma: Chroma) -> bytes:
+def encode_draft(image: Raster, quality: float, chroma: Chroma) -> bytes:
     """Encode the pixels, without metadata, as fast as can be: what decodes from it is final, its size is not.
 
     Parameters
     ----------
     image
-        A pyvips image in memory: grey ("b-w") or sRGB, 8 bits a sample, no alpha, at most 65,500 pixels a side.
+        Grey ("b-w") or sRGB, 8 bits a sample, no alpha, at most 65,500 pixels a side.
     quality
         1-100 in the sense of libjpeg; fractions count.
     chroma
@@ -40,17 +41,45 @@ def encode_draft(image: Any, quality: float, chroma: Chroma) -> bytes:
     ValueError
         The quality is out of range.
     """
+    return _encode(image, quality, chroma, None)
+
+
+def encode_with_excerpt(
+    image: Raster, quality: float, chroma: Chroma, corners: Sequence[Corner], side_px: int
+) -> tuple[bytes, bytes]:
+    """Encode as `encode_draft` does, and write some squares of the picture as a JPEG of their own.
+
+    Parameters
+    ----------
+    corners, side_px
+        Of `Excerpt`.
+
+    Returns
+    -------
+    tuple
+        The draft, and the squares below each other: they decode to what the draft does there, but for the two columns
+        and rows at a square's border, where a decoder looks at what lies beyond.
+    """
+    if rescan is None:
+        draft = _encode(image, quality, chroma, None)
+        decoded = pyvips.Image.new_from_buffer(draft, "")
+        squares = [decoded.crop(left, top, side_px, side_px) for top, left in corners]
+        return draft, bytes(pyvips.Image.arrayjoin(squares, across=1).pngsave_buffer(compression=1))
+    excerpt = Excerpt(corners, side_px)
+    return _encode(image, quality, chroma, excerpt), excerpt.data
+
+
+def _encode(image: Raster, quality: float, chroma: Chroma, excerpt: Excerpt | None) -> bytes:
     if not 1 <= quality <= 100:
         raise ValueError(f"quality={quality} is not within 1-100")
     if rescan is None:
-        return _encode_by_libvips(image, quality, chroma)
-    samples = _samples(image)
-    if samples.ndim == 2:
-        return baseline.encode_grey(samples, quality)
-    return baseline.encode_color(samples, quality, half_chroma=chroma == "420")
+        return _encode_by_libvips(image.image, quality, chroma)
+    if image.samples.ndim == 2:
+        return baseline.encode_grey(image.samples, quality, excerpt)
+    return baseline.encode_color(image.samples, quality, half_chroma=chroma == "420", excerpt=excerpt)
 
 
-def finish(draft: bytes, image: Any, *, keep: int) -> bytes:
+def finish(draft: bytes, image: Raster, *, keep: int) -> bytes:
     """Make a draft as small as can be without changing a pixel, and put the metadata in.
 
     Parameters
@@ -62,13 +91,7 @@ def finish(draft: bytes, image: Any, *, keep: int) -> bytes:
     keep
         libvips' flags of the metadata to write; 0 writes none.
     """
-    return insert_metadata(draft if rescan is None else rescan.optimize(draft), image, keep)
-
-
-def _samples(image: Any) -> Pixels:
-    height, width, bands = image.get("height"), image.get("width"), image.get("bands")
-    samples = np.frombuffer(image.write_to_memory(), np.uint8)
-    return samples.reshape((height, width) if bands == 1 else (height, width, bands))
+    return insert_metadata(draft if rescan is None else rescan.optimize(draft), image.image, keep)
 
 
 def _encode_by_libvips(image: Any, quality: float, chroma: Chroma) -> bytes:

@@ -14,10 +14,15 @@ from PIL import Image, ImageDraw
 from pixels import jpeg
 from pixels.butteraugli import Comparator
 from pixels.jpeg import encode
+from pixels.raster import hold
 from tests.pixels import pictures
 
 SIZES = [(1, 1), (1, 40), (40, 1), (7, 9), (8, 8), (15, 16), (17, 33), (96, 63), (96, 64), (96, 65), (96, 129)]
 KEEP_ALL = 15
+
+
+def to_raster(pixels):
+    return hold(to_vips(pixels))
 
 
 def to_vips(pixels):
@@ -52,7 +57,7 @@ def components(data):
 def test_any_size_decodes_without_a_warning_and_looks_alike(size, grey, chroma):
     pixels = photo(*size)
     pixels = pixels[:, :, 1] if grey else pixels
-    image = to_vips(pixels)
+    image = to_raster(pixels)
     draft = jpeg.encode_draft(image, 90, chroma)
     for data in (draft, jpeg.finish(draft, image, keep=0)):
         assert data[6:11] == b"JFIF\0"
@@ -64,22 +69,22 @@ def test_any_size_decodes_without_a_warning_and_looks_alike(size, grey, chroma):
 @pytest.mark.parametrize("size", [(65_500, 2), (2, 65_500)], ids=str)
 def test_the_longest_sides(size):
     pixels = np.tile(photo(100, 2), (1, 655, 1)) if size[0] > 2 else np.tile(photo(2, 100), (655, 1, 1))
-    image = to_vips(pixels)
+    image = to_raster(pixels)
     assert decode(jpeg.finish(jpeg.encode_draft(image, 80, "420"), image, keep=0)).shape == pixels.shape
 
 
 def test_only_color_at_420_is_subsampled():
-    image = to_vips(photo(40, 30))
+    image = to_raster(photo(40, 30))
     assert components(jpeg.encode_draft(image, 80, "420")) == [(1, 0x22), (2, 0x11), (3, 0x11)]
     assert components(jpeg.encode_draft(image, 80, "444")) == [(1, 0x11), (2, 0x11), (3, 0x11)]
-    grey = to_vips(photo(40, 30)[:, :, 0])
+    grey = to_raster(photo(40, 30)[:, :, 0])
     assert components(jpeg.encode_draft(grey, 80, "420")) == [(1, 0x11)]
 
 
 @pytest.mark.parametrize("chroma", ["420", "444"])
 @pytest.mark.parametrize("quality", [1, 30, 75.5, 100])
 def test_finishing_changes_no_pixel_and_makes_the_file_smaller(chroma, quality):
-    image = to_vips(photo(160, 120))
+    image = to_raster(photo(160, 120))
     draft = jpeg.encode_draft(image, quality, chroma)
     final = jpeg.finish(draft, image, keep=0)
     assert np.array_equal(decode(draft), decode(final))
@@ -88,12 +93,12 @@ def test_finishing_changes_no_pixel_and_makes_the_file_smaller(chroma, quality):
 
 def test_the_same_pixels_give_the_same_bytes():
     pixels = photo(160, 120)
-    first, second = (jpeg.encode_draft(to_vips(pixels), 75, "420") for _ in range(2))
+    first, second = (jpeg.encode_draft(to_raster(pixels), 75, "420") for _ in range(2))
     assert first == second
 
 
 def test_a_fraction_of_quality_counts():
-    image = to_vips(photo(320, 240))
+    image = to_raster(photo(320, 240))
     sizes = [len(jpeg.encode_draft(image, quality, "420")) for quality in (80, 80.25, 80.5, 80.75, 81)]
     assert sizes == sorted(sizes)
     assert len(set(sizes)) == 5
@@ -104,7 +109,7 @@ def test_higher_quality_is_closer(chroma):
     pixels = photo(320, 240)
     comparator = Comparator(pixels)
     distances = [
-        comparator.compare(decode(jpeg.encode_draft(to_vips(pixels), quality, chroma))).norm3
+        comparator.compare(decode(jpeg.encode_draft(to_raster(pixels), quality, chroma))).norm3
         for quality in (40, 60, 75, 85, 93)
     ]
     assert distances == sorted(distances, reverse=True)
@@ -113,7 +118,7 @@ def test_higher_quality_is_closer(chroma):
 @pytest.mark.parametrize("quality", [0, 0.5, 100.1, math.nan])
 def test_a_quality_out_of_range_is_refused(quality):
     with pytest.raises(ValueError, match="1-100"):
-        jpeg.encode_draft(to_vips(photo(8, 8)), quality, "420")
+        jpeg.encode_draft(to_raster(photo(8, 8)), quality, "420")
 
 
 def by_mozjpeg(image, subsampling):
@@ -147,9 +152,11 @@ WITH_WHEEL = pytest.mark.skipif(encode.rescan is None, reason="without the wheel
 @pytest.mark.parametrize("name", ["coffee", "astronaut"])
 def test_fewer_bytes_than_mozjpeg_at_the_same_distance(name, distance, at_most):
     pixels = np.ascontiguousarray(getattr(skimage.data, name)()[40:360, 100:500])
-    image = to_vips(pixels)
+    image = to_raster(pixels)
 
-    ours, theirs = (bytes_at(distance, encoder, pixels) for encoder in (by_us(image, "420"), by_mozjpeg(image, "on")))
+    ours, theirs = (
+        bytes_at(distance, encoder, pixels) for encoder in (by_us(image, "420"), by_mozjpeg(image.image, "on"))
+    )
     assert ours < at_most * theirs
 
 
@@ -159,9 +166,26 @@ def test_black_text_on_white_takes_far_fewer_bytes():
     lines = ["The quick brown fox jumps over the lazy dog, 0123456789."] * 16
     ImageDraw.Draw(page).multiline_text((4, 4), "\n".join(lines), "black", spacing=4)
     pixels = np.asarray(page)
-    image = to_vips(pixels)
-    ours, theirs = (bytes_at(0.6, encoder, pixels) for encoder in (by_us(image, "444"), by_mozjpeg(image, "off")))
+    image = to_raster(pixels)
+    ours, theirs = (bytes_at(0.6, encoder, pixels) for encoder in (by_us(image, "444"), by_mozjpeg(image.image, "off")))
     assert ours < 0.8 * theirs
+
+
+@WITH_WHEEL
+@pytest.mark.parametrize("chroma", ["420", "444"])
+@pytest.mark.parametrize("grey", [False, True], ids=["color", "grey"])
+def test_an_excerpt_shows_the_pixels_of_the_whole(grey, chroma):
+    """But for two at each side: there a decoder looks at what lies beyond."""
+    pixels = photo(200, 150)
+    raster = to_raster(pixels[:, :, 1] if grey else pixels)
+    corners = [(0, 0), (64, 48), (48, 112), (64, 112)]
+    draft, excerpt = jpeg.encode_with_excerpt(raster, 60, chroma, corners, 80)
+    assert draft == jpeg.encode_draft(raster, 60, chroma)
+    whole, squares = decode(draft), decode(excerpt)
+    assert squares.shape[:2] == (4 * 80, 80)
+    for number, (top, left) in enumerate(corners):
+        inside = squares[80 * number + 2 : 80 * number + 78, 2:78]
+        assert np.array_equal(inside, whole[top + 2 : top + 78, left + 2 : left + 78])
 
 
 def test_metadata_is_what_libvips_writes():
@@ -174,10 +198,11 @@ def test_metadata_is_what_libvips_writes():
         pyvips.GValue.blob_type, "iptc-data", b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x09\x1c\x02\x78\0\x04test\0"
     )
     image.set_type(pyvips.GValue.gstr_type, "exif-ifd0-Make", "TestCam (TestCam, ASCII, 8 components, 8 bytes)")
-    draft = jpeg.encode_draft(image, 80, "420")
-    kept = jpeg.finish(draft, image, keep=KEEP_ALL)
+    raster = hold(image, with_metadata=True)
+    draft = jpeg.encode_draft(raster, 80, "420")
+    kept = jpeg.finish(draft, raster, keep=KEEP_ALL)
     assert kept[6:11] == b"JFIF\0"
-    bare = jpeg.finish(draft, image, keep=0)
+    bare = jpeg.finish(draft, raster, keep=0)
     found = pyvips.Image.new_from_buffer(kept, "", fail_on="warning")
     plain = pyvips.Image.new_from_buffer(image.jpegsave_buffer(keep=KEEP_ALL), "")
     for field in ("icc-profile-data", "xmp-data", "iptc-data", "exif-data"):
@@ -188,7 +213,7 @@ def test_metadata_is_what_libvips_writes():
     assert np.array_equal(decode(kept), decode(bare))
     stripped = pyvips.Image.new_from_buffer(bare, "")
     assert not any(stripped.get_typeof(field) for field in ("icc-profile-data", "xmp-data", "iptc-data", "exif-data"))
-    only_icc = pyvips.Image.new_from_buffer(jpeg.finish(draft, image, keep=8), "")
+    only_icc = pyvips.Image.new_from_buffer(jpeg.finish(draft, raster, keep=8), "")
     assert only_icc.get("icc-profile-data") == profile
     assert not only_icc.get_typeof("exif-data")
 
@@ -199,20 +224,27 @@ sys.modules["mozjpeg_lossless_optimization"] = None
 import numpy as np
 from pixels import jpeg, vips
 vips.prepare()
+from pixels.raster import hold
 import pyvips
 y, x = np.mgrid[:60, :80]
 pixels = np.stack([x * 3, y * 4, 255 - x * 3], axis=2).astype(np.uint8)
 image = pyvips.Image.new_from_memory(pixels.tobytes(), 80, 60, 3, "uchar").copy(interpretation="srgb")
 image.set_type(pyvips.GValue.blob_type, "xmp-data", b"<x:xmpmeta/>")
+raster = hold(image, with_metadata=True)
 for chroma, sampling in (("420", 0x22), ("444", 0x11)):
-    draft = jpeg.encode_draft(image, 80.4, chroma)
-    final = jpeg.finish(draft, image, keep=2)
+    draft = jpeg.encode_draft(raster, 80.4, chroma)
+    final = jpeg.finish(draft, raster, keep=2)
+    same, excerpt = jpeg.encode_with_excerpt(raster, 80.4, chroma, [(0, 16), (16, 32)], 32)
+    squares = pyvips.Image.new_from_buffer(excerpt, "").numpy()
+    whole = pyvips.Image.new_from_buffer(draft, "").numpy()
+    assert same == draft
+    assert np.array_equal(squares, np.concatenate([whole[:32, 16:48], whole[16:48, 32:64]]))
     found = pyvips.Image.new_from_buffer(final, "", fail_on="warning")
     assert found.get("xmp-data") == b"<x:xmpmeta/>"
     assert np.array_equal(found.numpy(), pyvips.Image.new_from_buffer(draft, "").numpy())
     assert abs(found.numpy().astype(int) - pixels).mean() < 4
     assert draft[draft.find(b"\\xff\\xc2") + 11] == sampling
-grey = image[0].copy(interpretation="b-w")
+grey = hold(image[0].copy(interpretation="b-w"))
 assert pyvips.Image.new_from_buffer(jpeg.encode_draft(grey, 80, "420"), "").bands == 1
 """
 
