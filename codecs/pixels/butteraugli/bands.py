@@ -7,10 +7,11 @@ two leave, so only their sum is interpolated back to full resolution.
 import numpy as np
 
 from pixels.butteraugli import constants as c
-from pixels.butteraugli.blur import blur_row, upsample_row
+from pixels.butteraugli.blur import blur_row, blur_row_apart, upsample_row
 from pixels.butteraugli.filters import Edges
 from pixels.butteraugli.jit import Plane, inlined, kernel
 from pixels.butteraugli.rings import slot
+from pixels.butteraugli.strips import fill_gaps, halve_strip
 
 _f = np.float32
 _REMOVE_MF, _AMPLIFY_MF = _f(c.REMOVE_MF_RANGE), _f(c.AMPLIFY_MF_RANGE)
@@ -42,20 +43,23 @@ def clamp_softly(value: np.float32, limit: np.float32) -> np.float32:
 
 @kernel
 def split_lf(
-    half: Plane, weights: Plane, edges: tuple[Edges, Edges], first: int, last: int, pad: Plane, rest: Plane, low: Plane
+    half: Plane, weights: Plane, edges: tuple[Edges, Edges], first: int, last: int, rows: Plane, rest: Plane, low: Plane
 ) -> None:
     """Write LF of rows `first` to `last` (exclusive) to planes 3 to 5 of `low`, and what it leaves to `rest`.
 
-    `half`, `rest` and `low` are rings, float32[3, n, w2] and float32[6, n, w2]; `half` is X, Y, B downsampled. `pad`,
-    float32[w2 + 14], is scratch.
+    `half`, `rest` and `low` are rings, float32[3, n, w2] and float32[6, n, w2]; `half` is X, Y, B downsampled. `rows`,
+    float32[3, n (w + 7) + 7] for n tiles of w cells, is scratch.
     """
     x_edges, y_edges = edges
-    height = y_edges.share.size
+    cells = halve_strip(x_edges.strip)
     for y in range(first, last):
         source, left, target = slot(half.shape[1], y), slot(rest.shape[1], y), slot(low.shape[1], y)
         for channel in range(3):
             lf = low[3 + channel, target]
-            blur_row(half[channel], y, height, weights, x_edges.lf, y_edges.lf, pad, lf)
+            if cells.tiles == 1:
+                blur_row(half[channel], y, 1, weights, x_edges.lf, y_edges.lf, rows[0], lf)
+            else:
+                blur_row_apart(half[channel], y, cells, weights, x_edges.lf, y_edges.lf, rows, lf)
             _subtract_inside(half[channel, source], lf, x_edges.share, y_edges.share[y], rest[channel, left])
 
 
@@ -74,11 +78,10 @@ def split_mf(
     `rest` and `low` are of `split_lf`; `base` is a ring, float32[2, n, w2]; `pad`, float32[w2 + 8], is scratch.
     """
     x_edges, y_edges = edges
-    height = y_edges.share.size
     for y in range(first, last):
         target, under = slot(low.shape[1], y), slot(base.shape[1], y)
         for channel in range(3):
-            blur_row(rest[channel], y, height, weights, x_edges.mf, y_edges.mf, pad, low[channel, target])
+            blur_row(rest[channel], y, x_edges.strip.tiles, weights, x_edges.mf, y_edges.mf, pad, low[channel, target])
         _finish_mf_x(low[0, target], low[3, target], base[0, under])
         _finish_mf_y(low[1, target], low[4, target], base[1, under])
 
@@ -98,18 +101,21 @@ def _finish_mf_y(mf: Plane, lf: Plane, base: Plane) -> None:
 
 
 @kernel
-def leave_fine(base: Plane, half_height: int, first: int, last: int, rows: Plane, xy: Plane) -> None:
+def leave_fine(base: Plane, edges: tuple[Edges, Edges], first: int, last: int, rows: Plane, xy: Plane) -> None:
     """Take `base`, interpolated, from X and Y of rows `first` to `last` (exclusive): what is left is HF + UHF.
 
-    `base` is of `split_mf`, `half_height` rows in all; `xy`, float32[2, n, w], is a ring and changed in place; `rows`,
+    `base` is of `split_mf`; `xy`, float32[2, n, w], is a ring and changed in place, with 0 in the gaps; `rows`,
     float32[3, w + 2], is scratch.
     """
-    width = xy.shape[2]
+    width, half_height, strip = xy.shape[2], edges[1].share.size, edges[0].strip
+    cells = halve_strip(strip)
     for y in range(first, last):
         at = slot(xy.shape[1], y)
-        upsample_row(base[0], y, half_height, rows[0], rows[1, :width])
-        upsample_row(base[1], y, half_height, rows[0], rows[2, :width])
+        upsample_row(base[0], y, cells, half_height, rows[0], rows[1, :width])
+        upsample_row(base[1], y, cells, half_height, rows[0], rows[2, :width])
         _leave_fine_row(rows[1], rows[2], xy[0, at], xy[1, at])
+        fill_gaps(xy[0, at], strip, _f(0))
+        fill_gaps(xy[1, at], strip, _f(0))
 
 
 @inlined
@@ -129,11 +135,10 @@ def split_high(
     `high`, float32[4, n, w], is filled: HF of X and Y, then their UHF; `pad`, float32[w + 6], is scratch.
     """
     x_edges, y_edges = edges
-    height = y_edges.hf.size
     for y in range(first, last):
         source, target = slot(fine.shape[1], y), slot(high.shape[1], y)
-        blur_row(fine[0], y, height, weights, x_edges.hf, y_edges.hf, pad, high[0, target])
-        blur_row(fine[1], y, height, weights, x_edges.hf, y_edges.hf, pad, high[1, target])
+        blur_row(fine[0], y, x_edges.strip.tiles, weights, x_edges.hf, y_edges.hf, pad, high[0, target])
+        blur_row(fine[1], y, x_edges.strip.tiles, weights, x_edges.hf, y_edges.hf, pad, high[1, target])
         _split_high_x(fine[0, source], high[0, target], high[2, target])
         _split_high_y(fine[1, source], high[1, target], high[3, target])
 

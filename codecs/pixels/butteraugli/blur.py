@@ -10,6 +10,7 @@ import numpy as np
 from pixels.butteraugli.filters import CELL
 from pixels.butteraugli.jit import Plane, inlined, kernel
 from pixels.butteraugli.rings import slot
+from pixels.butteraugli.strips import Strip, fill_gaps, halve_strip, measure_strip
 
 _f = np.float32
 _FAR, _NEAR = _f(CELL[0]), _f(CELL[1])
@@ -17,13 +18,14 @@ _FAR, _NEAR = _f(CELL[0]), _f(CELL[1])
 
 @inlined
 def blur_row(
-    plane: Plane, y: int, height: int, weights: Plane, edge_x: Plane, edge_y: Plane, pad: Plane, out: Plane
+    plane: Plane, y: int, count: int, weights: Plane, edge_x: Plane, edge_y: Plane, pad: Plane, out: Plane
 ) -> None:
-    """Write row `y` of the blurred `plane`, a ring of `height` rows in all, float32[n, w], to `out`, float32[w].
+    """Write row `y` of the blurred `plane`, a ring, float32[n, w], of a strip of `count` tiles to `out`, float32[w].
 
-    `weights` is float32[r + 1] with r = 3 or more; `pad`, float32[w + 2 r], is scratch.
+    `weights` is float32[r + 1] with r = 3 or more; `edge_x` and `edge_y` have an edge scale for each column and row, 0
+    in a gap; `pad`, float32[w + 2 r], is scratch.
     """
-    width = plane.shape[1]
+    height, width = edge_y.size, plane.shape[1]
     radius = weights.size - 1
     pad[:radius] = 0
     pad[radius + width : 2 * radius + width] = 0
@@ -34,12 +36,52 @@ def blur_row(
     else:
         _sum_rows_inside(plane, y, height, weights, pad[radius : radius + width])
     _sum_columns(pad, weights, out)
-    if inside and width > 2 * radius:
+    if inside and count == 1 and width > 2 * radius:
         # Elsewhere the scale is 1.
         _scale(out[:radius], edge_y[y], edge_x)
         _scale(out[width - radius - 1 :], edge_y[y], edge_x[width - radius - 1 :])
     else:
         _scale(out, edge_y[y], edge_x)
+
+
+@inlined
+def blur_row_apart(
+    plane: Plane, y: int, strip: Strip, weights: Plane, edge_x: Plane, edge_y: Plane, rows: Plane, out: Plane
+) -> None:
+    """Do the same as `blur_row` with a filter that reaches further than the gaps of `strip` are wide.
+
+    `rows`, float32[3, n (w + r) + r] for n tiles of width w, is scratch.
+    """
+    height, width = edge_y.size, plane.shape[1]
+    radius = weights.size - 1
+    apart = Strip(strip.tiles, strip.width, strip.width + radius)
+    middle, pad, sums = rows[0, :width], rows[1], rows[2, : measure_strip(apart)]
+    if radius <= y < height - radius - 1:
+        _sum_rows(plane, y, weights, middle)
+    else:
+        _sum_rows_inside(plane, y, height, weights, middle)
+    pad[: radius + measure_strip(apart) + radius] = 0
+    for tile in range(strip.tiles):
+        left, to = tile * strip.stride, radius + tile * apart.stride
+        _copy(middle[left : left + strip.width], pad[to : to + strip.width])
+    _sum_columns(pad, weights, sums)
+    for tile in range(strip.tiles):
+        left, at = tile * strip.stride, tile * apart.stride
+        end = left + strip.width
+        _copy_scaled(sums[at : at + strip.width], edge_y[y], edge_x[left:end], out[left:end])
+    fill_gaps(out, strip, _f(0))
+
+
+@inlined
+def _copy(row: Plane, out: Plane) -> None:
+    for x in range(out.size):
+        out[x] = row[x]
+
+
+@inlined
+def _copy_scaled(row: Plane, by: np.float32, each: Plane, out: Plane) -> None:
+    for x in range(out.size):
+        out[x] = row[x] * (by * each[x])
 
 
 @inlined
@@ -113,7 +155,7 @@ def _add_pair(a: Plane, b: Plane, weight: np.float32, out: Plane) -> None:
 
 
 @kernel
-def downsample(plane: Plane, height: int, first: int, last: int, pad: Plane, out: Plane) -> None:
+def downsample(plane: Plane, strip: Strip, height: int, first: int, last: int, pad: Plane, out: Plane) -> None:
     """Write rows `first` to `last` (exclusive) of `plane` at half resolution to `out`.
 
     A cell that would lie outside gives its share of a pixel to the one at the border, so that all pixels count alike.
@@ -121,15 +163,14 @@ def downsample(plane: Plane, height: int, first: int, last: int, pad: Plane, out
     Parameters
     ----------
     plane
-        float32[n, w], a ring of `height` rows in all.
+        float32[n, w], a ring of `height` rows in all, of the tiles of `strip`.
     pad
         Scratch, float32[w + 3].
     out
-        float32[n2, (w + 1) // 2], a ring of (height + 1) // 2 rows in all.
+        float32[n2, (w + 1) // 2], a ring of (height + 1) // 2 rows in all, with 0 in the gaps.
     """
     count, width = plane.shape
-    pad[width + 1 : width + 3] = 0
-    middle = pad[1 : width + 1]
+    middle, cells = pad[1 : width + 1], halve_strip(strip)
     for y in range(first, last):
         above = slot(count, max(2 * y - 1, 0))
         a, b = plane[above], plane[slot(count, 2 * y)]
@@ -139,10 +180,15 @@ def downsample(plane: Plane, height: int, first: int, last: int, pad: Plane, out
         else:
             # An odd height ends in the middle of a cell, of which nothing else is inside.
             _mix_two(a, b, middle)
-        pad[0] = middle[0]
-        if width % 2 == 0:
-            pad[width + 1] = middle[width - 1]
-        _mix_columns(pad, out[slot(out.shape[0], y)])
+        for tile in range(strip.tiles):
+            left = 1 + tile * strip.stride
+            end = left + strip.width
+            pad[left - 1] = pad[left]
+            pad[end] = pad[end - 1] if strip.width % 2 == 0 else _f(0)
+            pad[end + 1] = 0
+        row = out[slot(out.shape[0], y)]
+        _mix_columns(pad, row)
+        fill_gaps(row, cells, _f(0))
 
 
 @inlined
@@ -167,11 +213,11 @@ def _mix_columns(pad: Plane, out: Plane) -> None:
 
 
 @inlined
-def upsample_row(plane: Plane, y: int, height: int, between: Plane, out: Plane) -> None:
+def upsample_row(plane: Plane, y: int, strip: Strip, height: int, between: Plane, out: Plane) -> None:
     """Write row `y` of `plane`, interpolated linearly to twice its size, to `out`, float32[w].
 
-    `plane` is float32[n, w2], a ring of `height` rows in all; w is 2 w2 or 2 w2 - 1; `between`, float32[w2 + 2], is
-    scratch. At the border the last two cells' slope goes on.
+    `plane` is float32[n, w2], a ring of `height` rows in all, of the tiles of `strip`; w is 2 w2 or 2 w2 - 1;
+    `between`, float32[w2 + 2], is scratch. At the border the last two cells' slope goes on.
     """
     count, width = plane.shape
     near_share, far_share = _f(0.75), _f(0.25)
@@ -182,8 +228,11 @@ def upsample_row(plane: Plane, y: int, height: int, between: Plane, out: Plane) 
         near_share, far_share = _f(1.25), _f(-0.25)
     middle = between[1 : width + 1]
     _mix_pair(plane[slot(count, cell)], plane[slot(count, other)], near_share, far_share, middle)
-    between[0] = 2 * middle[0] - middle[1]
-    between[width + 1] = 2 * middle[width - 1] - middle[width - 2]
+    for tile in range(strip.tiles):
+        left = 1 + tile * strip.stride
+        end = left + strip.width
+        between[left - 1] = 2 * between[left] - between[left + 1]
+        between[end] = 2 * between[end - 1] - between[end - 2]
     _spread(between, out)
 
 

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from pixels.butteraugli.jit import Plane, inlined, kernel
 from pixels.butteraugli.rings import slot
+from pixels.butteraugli.strips import Strip, line_up
 
 
 def _decode_srgb() -> npt.NDArray[np.float32]:
@@ -21,40 +22,48 @@ LINEAR = _decode_srgb()
 def linearize(
     rgb: npt.NDArray[np.uint8],
     linear: Plane,
+    strip: Strip,
     corner: tuple[int, int],
     first: int,
     last: int,
     out: Plane,
     half: Plane,
 ) -> None:
-    """Write rows `first` to `last` (exclusive) of the region of `rgb` that begins at `corner` as linear light.
+    """Write rows `first` to `last` (exclusive) of the region that begins at `corner` of each image as linear light.
 
     Parameters
     ----------
     rgb
-        uint8[h, w, 3] of sRGB, the whole image.
+        uint8[count, h, w, 3] of sRGB, whole images, the last of which stands for those that are missing in `strip`.
     linear
         `LINEAR`.
+    strip
+        The regions side by side.
     corner, first
         Top and left of the region, and the first of its rows: all even.
     last
         Even, unless it is the end of the image.
     out
-        Filled: float32[3, n, region's w], a ring.
+        Filled: float32[3, n, strip's w], a ring.
     half
-        Filled where the rows lie: float32[3, (h + 1) // 2, (w + 1) // 2], means over 2 x 2 pixels. At an odd last row
-        or column of the image the mean is over the pixels that there are.
+        Filled where the rows lie: float32[3, (h + 1) // 2, w2], means over 2 x 2 pixels, of images of half the size
+        side by side. At an odd last row or column of the image the mean is over the pixels that there are.
     """
     top, left = corner
-    width = out.shape[2]
+    width, cells = strip.width, (strip.width + 1) // 2
+    halves = line_up(strip.tiles, cells)
     for y in range(first, last):
-        at = slot(out.shape[1], y)
-        _look_up(rgb[top + y, left : left + width], linear, out[0, at], out[1, at], out[2, at])
-        if y % 2 == 1 or y == last - 1:
-            above = slot(out.shape[1], y - y % 2)
-            for channel in range(3):
-                target = half[channel, (top + y) // 2, left // 2 : left // 2 + (width + 1) // 2]
-                halve_row(out[channel, above], out[channel, at], target)
+        at, above = slot(out.shape[1], y), slot(out.shape[1], y - y % 2)
+        for tile in range(strip.tiles):
+            begin = tile * strip.stride
+            end = begin + width
+            row = rgb[min(tile, rgb.shape[0] - 1), top + y, left : left + width]
+            _look_up(row, linear, out[0, at, begin:end], out[1, at, begin:end], out[2, at, begin:end])
+            if y % 2 == 1 or y == last - 1:
+                half_begin = left // 2 + tile * halves.stride
+                for channel in range(3):
+                    target = half[channel, (top + y) // 2, half_begin : half_begin + cells]
+                    halve_row(out[channel, above, begin:end], out[channel, at, begin:end], target)
 
 
 @inlined

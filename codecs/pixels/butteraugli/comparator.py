@@ -1,5 +1,6 @@
 """Compares distorted images with one reference."""
 
+import functools
 import weakref
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from pixels.butteraugli import color, diffmap, norms, stages, tiles
 from pixels.butteraugli import constants as c
 from pixels.butteraugli.filters import FILTERS, Edges, find_edges
-from pixels.butteraugli.jit import Plane
+from pixels.butteraugli.jit import Plane, settle
 from pixels.butteraugli.kept import kept
 from pixels.butteraugli.norms import Distance, Tally
 from pixels.butteraugli.rings import Memory, Workspace, measure
@@ -17,6 +18,7 @@ from pixels.butteraugli.stages import Place, Reference, Source
 
 Pixels = npt.NDArray[np.uint8]
 
+_run = settle(stages.run)
 #: Distances that are not wanted.
 NOWHERE = np.empty((0, 0), np.float32)
 
@@ -81,7 +83,7 @@ class Comparator:
         scratch = Memory(kept.find_scratch(sum(measure(*shape) for shape in shapes)))
         self._halves, self._rows, full_distances, half_distances = (scratch.take(*shape) for shape in shapes)
         core = core_height_px, core_width_px
-        full, half = tiles.cut(height, width, *core), tiles.cut(half_height, half_width, *core) if has_half else []
+        full, half = tiles.cut(height, width, *core), tiles.cut(half_height, half_width, *core) if has_half else ()
         block = kept.take_block(sum(_measure_reference(region) for region in (*full, *half)))
         weakref.finalize(self, kept.give_back, block).atexit = False
         known = Memory(block)
@@ -112,7 +114,7 @@ class Comparator:
         height, width, _ = self._shape
         self._measure(distorted)
         sums = np.zeros(4)
-        norms.add_powers(self._full.distances, self._half.distances, self._margin_px, self._rows, sums)
+        norms.add_powers(self._full.distances, self._half.distances, (0, 0), width, self._margin_px, self._rows, sums)
         return norms.tally(sums, (height - 2 * self._margin_px) * (width - 2 * self._margin_px))
 
     def diffmap(self, distorted: Pixels) -> Plane:
@@ -131,22 +133,22 @@ class Comparator:
         return out
 
     def _learn(self, reference: Pixels) -> None:
-        rgb = freeze(np.ascontiguousarray(reference))
+        rgb = freeze(np.ascontiguousarray(reference))[None]
         for scale in (self._full, self._half):
             source = Source(rgb, self._halves, scale.at_half)
             for tile in scale.tiles:
-                stages.run(source, FILTERS, tile.edges, tile.place, tile.work, color.LINEAR, tile.reference, NOWHERE)
+                _run(source, FILTERS, tile.edges, tile.place, tile.work, color.LINEAR, tile.reference, NOWHERE)
 
     def _measure(self, distorted: Pixels) -> None:
         check_pixels(distorted, "distorted")
         if distorted.shape != self._shape:
             raise ValueError(f"distorted has the shape {distorted.shape}, the reference {self._shape}")
-        rgb = freeze(self._make_contiguous(distorted))
+        rgb = freeze(self._make_contiguous(distorted))[None]
         # At full resolution first: it leaves the linear image at half resolution.
         for scale in (self._full, self._half):
             source = Source(rgb, self._halves, scale.at_half)
             for tile in scale.tiles:
-                stages.run(
+                _run(
                     source,
                     FILTERS,
                     tile.edges,
@@ -166,6 +168,7 @@ class Comparator:
         return self._copy
 
 
+@functools.lru_cache(maxsize=64)
 def _measure_reference(region: tiles.Tile) -> int:
     shape, half = _find_shapes(region)
     return sum(measure(*each) for each in ((4, *shape), (6, *half), half, shape, half))

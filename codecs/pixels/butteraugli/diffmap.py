@@ -7,6 +7,7 @@ from pixels.butteraugli.blur import blur_row, upsample_row
 from pixels.butteraugli.filters import Edges
 from pixels.butteraugli.jit import Plane, inlined, kernel
 from pixels.butteraugli.rings import slot
+from pixels.butteraugli.strips import Strip, halve_strip
 
 _f = np.float32
 _LOST, _ADDED = c.HF_SQUARED_SHARE * c.HF_ASYMMETRY, c.HF_SQUARED_SHARE / c.HF_ASYMMETRY
@@ -116,7 +117,7 @@ def add_mask_difference(
     x_edges, y_edges = edges
     width = ac.shape[1]
     for y in range(span[0], span[1]):
-        blur_row(activity, y, blurred.shape[0], weights, x_edges.mask, y_edges.mask, rows[0], rows[1, :width])
+        blur_row(activity, y, x_edges.strip.tiles, weights, x_edges.mask, y_edges.mask, rows[0], rows[1, :width])
         _add_square(blurred[y], rows[1], ac[slot(ac.shape[0], y)])
 
 
@@ -132,6 +133,7 @@ def weigh(
     ac: Plane,
     low: tuple[Plane, Plane],
     visibility: Plane,
+    strip: Strip,
     span: tuple[int, int],
     place: tuple[int, int, int, int],
     rows: Plane,
@@ -147,6 +149,8 @@ def weigh(
         What is added at half resolution, float32[n, w2], rings: to `ac`, and to the squared distance.
     visibility
         float32[h, w]: by what `ac` is multiplied.
+    strip
+        Which tiles lie side by side in all of these.
     span
         The first and last row (exclusive).
     place
@@ -158,10 +162,11 @@ def weigh(
     """
     top, left, first, last = place
     height, width = visibility.shape
+    cells = halve_strip(strip)
     start = first - left
     for y in range(span[0], span[1]):
-        upsample_row(low[0], y, (height + 1) // 2, rows[0], rows[1, :width])
-        upsample_row(low[1], y, (height + 1) // 2, rows[0], rows[2, :width])
+        upsample_row(low[0], y, cells, (height + 1) // 2, rows[0], rows[1, :width])
+        upsample_row(low[1], y, cells, (height + 1) // 2, rows[0], rows[2, :width])
         detail, visible = ac[slot(ac.shape[0], y), start:], visibility[y, start:]
         _root_row(detail, visible, rows[1, start:], rows[2, start:], out[top + y, first:last])
 

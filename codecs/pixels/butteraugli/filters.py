@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from pixels.butteraugli import constants as c
 from pixels.butteraugli.jit import Plane
+from pixels.butteraugli.strips import Strip, halve_strip, line_up, measure_strip
 
 #: What each cell of the half grid takes from 4 pixels, its own two in the middle. A plain mean of two would let
 #: through a tenth of what is too fine for the grid.
@@ -74,23 +75,36 @@ FILTERS: Final = Filters(
 
 
 class Edges(NamedTuple):
-    """The edge scales of every filter along one axis, and the share of each cell that is inside."""
+    """The edge scales of every filter along one axis, and the share of each cell that is inside.
+
+    Along the axis there may be tiles side by side, `strip`; in their gaps all of these are 0.
+    """
 
     lf: Plane
     mf: Plane
     mask: Plane
     share: Plane
     hf: Plane
+    strip: Strip
 
 
 @functools.lru_cache(maxsize=64)
-def find_edges(length_px: int) -> Edges:
-    """Return the edge scales for an axis; tiles of one length share them."""
-    shares = share_inside(length_px)
+def find_edges(length_px: int, count: int = 1) -> Edges:
+    """Return the edge scales for an axis of `count` tiles; those of one length share them."""
+    shares, strip = share_inside(length_px), line_up(count, length_px)
+    cells = halve_strip(strip)
     return Edges(
-        lf=edge_scale(shares, FILTERS.lf),
-        mf=edge_scale(shares, FILTERS.mf),
-        mask=edge_scale(shares, FILTERS.mask),
-        share=shares.astype(np.float32),
-        hf=edge_scale(np.ones(length_px), FILTERS.hf),
+        lf=_repeat(edge_scale(shares, FILTERS.lf), cells),
+        mf=_repeat(edge_scale(shares, FILTERS.mf), cells),
+        mask=_repeat(edge_scale(shares, FILTERS.mask), cells),
+        share=_repeat(shares.astype(np.float32), cells),
+        hf=_repeat(edge_scale(np.ones(length_px), FILTERS.hf), strip),
+        strip=strip,
     )
+
+
+def _repeat(scales: npt.NDArray[np.float32], strip: Strip) -> npt.NDArray[np.float32]:
+    """Return `scales` of one tile for all of a strip, with 0 in the gaps."""
+    repeated = np.zeros((strip.tiles, max(strip.stride, strip.width)), np.float32)
+    repeated[:, : strip.width] = scales
+    return repeated.reshape(-1)[: measure_strip(strip)].copy()

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba import extending
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.compiler import Compiler
 
@@ -153,6 +154,35 @@ def inlined(function: Function) -> Function:
 def spliced(function: Function) -> Function:
     """Compile `function` as if it were written out where it is called: a part of one caller, with a name of its own."""
     return _compile(function, forceinline=True, inline="always")
+
+
+def shared(function: Function) -> Function:
+    """Return `function` as it is, for Python; kernels that call it compile it as a part of theirs."""
+    register: Any = extending.register_jitable
+    return register(function)  # type: ignore[no-any-return]
+
+
+def settle(compiled: Function) -> Function:
+    """Return the kernel `compiled` for calls whose arguments always have the types of those of the first call.
+
+    A kernel looks up the types of its arguments in every call; those of a comparison, 40 arrays in named tuples, cost
+    as much as 400 pixels. Here they are looked up once and never checked again: other types would be read as if they
+    were these. It is for arguments that are all made in one place.
+    """
+    dispatcher: Any = compiled
+    entry: Any = None
+
+    def call(*arguments: Any) -> Any:
+        nonlocal entry
+        if entry is None:
+            result = dispatcher(*arguments)
+            # Where Numba is told not to compile, a kernel is the plain function.
+            if hasattr(dispatcher, "get_overload"):
+                entry = dispatcher.get_overload(tuple(dispatcher.typeof_pyval(each) for each in arguments))
+            return result
+        return entry(*arguments)
+
+    return call  # type: ignore[return-value]  # it takes what `compiled` takes
 
 
 def _compile(function: Function, *, forceinline: bool, inline: str = "never") -> Function:

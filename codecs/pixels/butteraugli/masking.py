@@ -12,6 +12,7 @@ from pixels.butteraugli.color import halve_row
 from pixels.butteraugli.filters import Edges
 from pixels.butteraugli.jit import Plane, inlined, kernel
 from pixels.butteraugli.rings import slot
+from pixels.butteraugli.strips import Strip, fill_gaps, halve_strip, repeat_last_column
 
 _f = np.float32
 _STEP = c.EROSION_STEP_PX
@@ -50,13 +51,12 @@ def _sense_row(hf_x: Plane, hf_y: Plane, uhf_x: Plane, uhf_y: Plane, out: Plane)
 def blur(activity: Plane, weights: Plane, edges: tuple[Edges, Edges], pad: Plane, out: Plane) -> None:
     """Blur `activity`, float32[h2, w2], into `out`; `pad`, float32[w2 + 6], is scratch."""
     x_edges, y_edges = edges
-    height = out.shape[0]
-    for y in range(height):
-        blur_row(activity, y, height, weights, x_edges.mask, y_edges.mask, pad, out[y])
+    for y in range(out.shape[0]):
+        blur_row(activity, y, x_edges.strip.tiles, weights, x_edges.mask, y_edges.mask, pad, out[y])
 
 
 @kernel
-def find_visibility(blurred: Plane, spread: Plane, rows: Plane, ac: Plane, dc: Plane) -> None:
+def find_visibility(blurred: Plane, strip: Strip, spread: Plane, rows: Plane, ac: Plane, dc: Plane) -> None:
     """Erode the mask and write by what squared differences of detail, and of LF, are multiplied.
 
     The erosion is 0.45, 0.3 and 0.25 of the three smallest values of a pixel and its 8 neighbours 3 px away, of which
@@ -66,7 +66,7 @@ def find_visibility(blurred: Plane, spread: Plane, rows: Plane, ac: Plane, dc: P
     Parameters
     ----------
     blurred
-        float32[h2, w2], of `blur`.
+        float32[h2, w2], of `blur`, for the tiles of `strip`.
     spread
         Scratch, float32[8, w + 8]: a ring of rows interpolated to full resolution, inside margins of infinity.
     rows
@@ -75,12 +75,14 @@ def find_visibility(blurred: Plane, spread: Plane, rows: Plane, ac: Plane, dc: P
         float32[h, w], and float32[h2, w2]: its means over 2 x 2 pixels.
     """
     height, width = ac.shape
+    cells = halve_strip(strip)
     spread[:] = np.inf
     for y in range(height + _STEP):
         if y < height:
             into = spread[y & 7, _MARGIN : _MARGIN + width]
-            upsample_row(blurred, y, blurred.shape[0], rows[0], into)
+            upsample_row(blurred, y, cells, blurred.shape[0], rows[0], into)
             _keep_positive(into)
+            fill_gaps(into, strip, _f(np.inf))
         at = y - _STEP
         if at < 0:
             continue
@@ -89,6 +91,7 @@ def find_visibility(blurred: Plane, spread: Plane, rows: Plane, ac: Plane, dc: P
         _erode_row(spread[(at - _STEP) & 7], spread[at & 7], spread[y & 7], rows[0, :width])
         now = rows[1 + at % 2, :width]
         _see_row(rows[0], ac[at], now)
+        repeat_last_column(now, strip)
         if at % 2 == 1 or at == height - 1:
             halve_row(rows[1, :width], now, dc[at // 2])
 

@@ -56,30 +56,34 @@ def pool(tallies: list[Tally], weights: list[float]) -> Tally:
 
 
 @kernel
-def add_powers(full: Plane, half: Plane, margin_px: int, rows: Plane, sums: Sums) -> None:
-    """Gather the distances of an image in `sums`, a margin at all its sides left out.
+def add_powers(
+    full: Plane, half: Plane, left: tuple[int, int], width: int, margin_px: int, rows: Plane, sums: Sums
+) -> None:
+    """Gather the distances of an image, or of one tile of a strip, in `sums`, a margin at all its sides left out.
 
     Parameters
     ----------
     full, half
         The distances at both scales, float32[h, w] and [(h + 1) // 2, (w + 1) // 2]; [0, 0] where there is no half
         scale.
+    left, width
+        The first column of the tile at either scale, and how many it has at full resolution.
     margin_px
         How many pixels at each side do not count.
     rows
-        Scratch, float32[2, w].
+        Scratch, float32[2, width].
     sums
         float64[4]: the maximum and the sums to the power of 3, 6 and 12.
     """
-    height, width = full.shape
+    height, cells = full.shape[0], (width + 1) // 2
     joined, peaks = rows[0, :width], rows[1, :width]
     peaks[:] = 0
     for y in range(margin_px, height - margin_px):
+        row = full[y, left[0] : left[0] + width]
         if half.size:
-            join_row(full[y], half[y // 2], joined)
-            _add_row(joined[margin_px : width - margin_px], peaks, sums)
-        else:
-            _add_row(full[y, margin_px : width - margin_px], peaks, sums)
+            join_row(row, half[y // 2, left[1] : left[1] + cells], joined)
+            row = joined
+        _add_row(row[margin_px : width - margin_px], peaks, sums)
     for x in range(width):
         sums[0] = max(sums[0], peaks[x])
 

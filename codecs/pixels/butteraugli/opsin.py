@@ -6,6 +6,7 @@ from pixels.butteraugli import constants as c
 from pixels.butteraugli.filters import gaussian
 from pixels.butteraugli.jit import Plane, inlined, kernel
 from pixels.butteraugli.rings import slot
+from pixels.butteraugli.strips import Strip
 
 _f = np.float32
 _W0, _W1, _W2 = (_f(weight) for weight in gaussian(c.OPSIN_SIGMA))
@@ -46,8 +47,10 @@ _D0, _D1, _D2, _D3 = (_f(value) for value in _DENOMINATOR)
 
 
 @kernel
-def respond(linear: Plane, height: int, first: int, last: int, rows: Plane, xy: Plane, blue: Plane) -> None:
-    """Write X, Y, B of rows `first` to `last` (exclusive) of an image of `height` to `xy` and `blue`.
+def respond(
+    linear: Plane, strip: Strip, height: int, first: int, last: int, rows: Plane, xy: Plane, blue: Plane
+) -> None:
+    """Write X, Y, B of rows `first` to `last` (exclusive) of the tiles of `strip`, of `height`, to `xy` and `blue`.
 
     The sensitivity of a receptor follows the light around it: the derivative of its response is taken from the
     blurred image. `linear`, float32[3, n, w], is a ring of linear light in [0, 1], `xy`, float32[2, n, w], and `blue`,
@@ -56,9 +59,9 @@ def respond(linear: Plane, height: int, first: int, last: int, rows: Plane, xy: 
     width = linear.shape[2]
     near_red, near_green, near_blue = rows[1, :width], rows[2, :width], rows[3, :width]
     for y in range(first, last):
-        _blur_row_mirrored(linear[0], y, height, rows[0], near_red)
-        _blur_row_mirrored(linear[1], y, height, rows[0], near_green)
-        _blur_row_mirrored(linear[2], y, height, rows[0], near_blue)
+        _blur_row_mirrored(linear[0], y, strip, height, rows[0], near_red)
+        _blur_row_mirrored(linear[1], y, strip, height, rows[0], near_green)
+        _blur_row_mirrored(linear[2], y, strip, height, rows[0], near_blue)
         source, target = slot(linear.shape[1], y), slot(xy.shape[1], y)
         _respond_row(
             near_red,
@@ -106,15 +109,18 @@ def _sensitivity(signal: np.float32) -> np.float32:
 
 
 @inlined
-def _blur_row_mirrored(plane: Plane, y: int, height: int, pad: Plane, out: Plane) -> None:
+def _blur_row_mirrored(plane: Plane, y: int, strip: Strip, height: int, pad: Plane, out: Plane) -> None:
     """Five taps; beyond the border the image is mirrored, its last pixel twice, as in the reference."""
     count, width = plane.shape
     above2, above = slot(count, _mirror(y - 2, height)), slot(count, _mirror(y - 1, height))
     below, below2 = slot(count, _mirror(y + 1, height)), slot(count, _mirror(y + 2, height))
     middle = pad[2 : 2 + width]
     _sum_five(plane[above2], plane[above], plane[slot(count, y)], plane[below], plane[below2], middle)
-    pad[0], pad[1] = middle[1], middle[0]
-    pad[width + 2], pad[width + 3] = middle[width - 1], middle[width - 2]
+    for tile in range(strip.tiles):
+        left = 2 + tile * strip.stride
+        end = left + strip.width
+        pad[left - 2], pad[left - 1] = pad[left + 1], pad[left]
+        pad[end], pad[end + 1] = pad[end - 1], pad[end - 2]
     _sum_five(pad, pad[1:], pad[2:], pad[3:], pad[4:], out)
 
 

@@ -1,4 +1,4 @@
-"""All tiles of a stack in one call: entering a kernel from Python costs a quarter of what a small tile itself does."""
+"""All tiles of a stack in one call, and many of them at once: side by side in strips."""
 
 from typing import NamedTuple
 
@@ -13,9 +13,9 @@ from pixels.butteraugli.stages import Place, Reference, Source
 
 
 class Scale(NamedTuple):
-    """What all tiles share at one resolution, and the references: each plane of `Reference`, one for every tile.
+    """What all strips share at one resolution, and the references: each plane of `Reference`, one for every strip.
 
-    `distances`, float32[h, w], is for one tile after the other; it is [0, 0] where there is no such scale.
+    `distances`, float32[h, w], is for one strip after the other; it is [0, 0] where there is no such scale.
     """
 
     edges: tuple[Edges, Edges]
@@ -47,7 +47,7 @@ def run(
     scales
         Full resolution and half.
     halves, rows
-        Scratch, float32[3, (h + 1) // 2, (w + 1) // 2] and [2, w].
+        Scratch, float32[3, (h + 1) // 2, half scale's w] and [2, w].
     nowhere
         float32[0, 0].
     margin_px
@@ -56,7 +56,10 @@ def run(
         float64[n, 4] of zeros, for `norms.add_powers`; or [0, 4].
     """
     full, half = scales
-    for index in range(tiles.shape[0]):
+    strip, half_strip = full.edges[0].strip, half.edges[0].strip
+    for index in range(full.references.high.shape[0]):
+        first = index * strip.tiles
+        last = min(first + strip.tiles, tiles.shape[0])
         for at_half in (False, True):
             scale = half if at_half else full
             if not scale.distances.size:
@@ -71,8 +74,9 @@ def run(
             )
             height, width = scale.distances.shape
             place = Place(0, 0, 0, height, 0, width)
-            source = Source(tiles[index], halves, at_half)
+            source = Source(tiles[first:last], halves, at_half)
             out = scale.distances if len(sums) else nowhere
             stages.run(source, filters, scale.edges, place, scale.work, linear, reference, out)
-        if len(sums):
-            norms.add_powers(full.distances, half.distances, margin_px, rows, sums[index])
+        for tile in range(min(last, len(sums)) - first):
+            left = tile * strip.stride, tile * half_strip.stride
+            norms.add_powers(full.distances, half.distances, left, strip.width, margin_px, rows, sums[first + tile])

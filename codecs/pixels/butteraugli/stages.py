@@ -14,6 +14,7 @@ from pixels.butteraugli import constants as c
 from pixels.butteraugli.filters import Edges, Filters
 from pixels.butteraugli.jit import Plane, inlined, kernel, spliced
 from pixels.butteraugli.rings import Workspace
+from pixels.butteraugli.strips import Strip
 
 STEP_ROWS: Final = 8
 #: How many rows the first stage is ahead of the last: a multiple of the step.
@@ -33,7 +34,10 @@ _LOW_WEIGHTS: Final = (
 
 
 class Source(NamedTuple):
-    """Where the pixels of a tile come from: sRGB, or at half scale what `color.linearize` made of it by twos."""
+    """Where the pixels of a tile come from: sRGB, or at half scale what `color.linearize` made of it by twos.
+
+    `rgb` is uint8[count, h, w, 3]: the tile of a strip is the same region of each image.
+    """
 
     rgb: npt.NDArray[np.uint8]
     halves: Plane
@@ -121,12 +125,14 @@ def run(
         if out.size:
             _compare_high(reference, work, rows)
             _compare_low(reference, filters, edges, work, rows)
-            _finish(reference, place, work, rows, out)
+            _finish(reference, edges[0].strip, place, work, rows, out)
     if not out.size:
         masking.blur(sensed, filters.mask, edges, work.rows[0], reference.blurred)
         # Nothing is compared: a ring of differences is free.
         spread = work.differences[0, :8]
-        masking.find_visibility(reference.blurred, spread, work.rows, reference.ac_visibility, reference.dc_visibility)
+        masking.find_visibility(
+            reference.blurred, edges[0].strip, spread, work.rows, reference.ac_visibility, reference.dc_visibility
+        )
 
 
 @spliced
@@ -144,22 +150,22 @@ def _split(
     sensed: Plane,
 ) -> None:
     """Split the next rows into the bands `high` and `low`, and find how much detail there is."""
-    height, half_height = edges[1].hf.size, edges[1].share.size
+    height, strip = edges[1].hf.size, edges[0].strip
     if source.at_half:
         color.copy_rows(source.halves, place.top, place.left, was.linear, now.linear, work.linear)
     else:
         corner = (place.top, place.left)
-        color.linearize(source.rgb, linear, corner, was.linear, now.linear, work.linear, source.halves)
-    opsin.respond(work.linear, height, was.xyb, now.xyb, work.rows, work.xy, work.blue)
-    blur.downsample(work.xy[0], height, was.half, now.half, work.rows[0], work.half[0])
-    blur.downsample(work.xy[1], height, was.half, now.half, work.rows[0], work.half[1])
-    blur.downsample(work.blue, height, was.half, now.half, work.rows[0], work.half[2])
-    bands.split_lf(work.half, filters.lf, edges, was.lf, now.lf, work.rows[0], work.rest, low)
+        color.linearize(source.rgb, linear, strip, corner, was.linear, now.linear, work.linear, source.halves)
+    opsin.respond(work.linear, strip, height, was.xyb, now.xyb, work.rows, work.xy, work.blue)
+    blur.downsample(work.xy[0], strip, height, was.half, now.half, work.rows[0], work.half[0])
+    blur.downsample(work.xy[1], strip, height, was.half, now.half, work.rows[0], work.half[1])
+    blur.downsample(work.blue, strip, height, was.half, now.half, work.rows[0], work.half[2])
+    bands.split_lf(work.half, filters.lf, edges, was.lf, now.lf, work.rows, work.rest, low)
     bands.split_mf(work.rest, filters.mf, edges, was.mf, now.mf, work.rows[0], low, work.base)
-    bands.leave_fine(work.base, half_height, was.fine, now.fine, work.rows, work.xy)
+    bands.leave_fine(work.base, edges, was.fine, now.fine, work.rows, work.xy)
     bands.split_high(work.xy, filters.hf, edges, was.high, now.high, work.rows[0], high)
     masking.sense(high, was.high, now.high, work.activity)
-    blur.downsample(work.activity, height, was.sensed, now.sensed, work.rows[0], sensed)
+    blur.downsample(work.activity, strip, height, was.sensed, now.sensed, work.rows[0], sensed)
 
 
 @spliced
@@ -206,7 +212,7 @@ def _find_known(rows: int, height: int) -> int:
 
 
 @spliced
-def _finish(reference: Reference, place: Place, work: Workspace, rows: int, out: Plane) -> None:
+def _finish(reference: Reference, strip: Strip, place: Place, work: Workspace, rows: int, out: Plane) -> None:
     height = reference.ac_visibility.shape[0]
     first = max(_clip(rows - STEP_ROWS, height), place.first_row - place.top)
     last = min(_clip(rows, height), place.last_row - place.top)
@@ -215,4 +221,4 @@ def _finish(reference: Reference, place: Place, work: Workspace, rows: int, out:
         malta.add_lines(work.differences[2 + channel], work.sums[channel], work.busy[2 + channel], first, last, work.ac)
     corner = (place.top, place.left, place.first_column, place.last_column)
     low = (work.low_ac, work.low_dc)
-    diffmap.weigh(work.ac, low, reference.ac_visibility, (first, last), corner, work.rows, out)
+    diffmap.weigh(work.ac, low, reference.ac_visibility, strip, (first, last), corner, work.rows, out)

@@ -1,5 +1,6 @@
 """Cuts an image into regions narrow enough for the rows in use to stay in the processor's cache."""
 
+import functools
 from typing import Final, NamedTuple
 
 #: Pixels around a core on which its distances depend: 2 by the opsin blur; 26 by LF, MF and the steps to half
@@ -38,7 +39,8 @@ def cut_axis(length_px: int, core_px: int) -> list[Span]:
     ]
 
 
-def cut(height_px: int, width_px: int, core_height_px: int, core_width_px: int) -> list[Tile]:
+@functools.lru_cache(maxsize=64)
+def cut(height_px: int, width_px: int, core_height_px: int, core_width_px: int) -> tuple[Tile, ...]:
     """Cut an image into tiles, row by row."""
     columns = cut_axis(width_px, core_width_px)
-    return [Tile(rows, span) for rows in cut_axis(height_px, core_height_px) for span in columns]
+    return tuple(Tile(rows, span) for rows in cut_axis(height_px, core_height_px) for span in columns)

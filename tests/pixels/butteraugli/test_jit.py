@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pixels.butteraugli import jit
@@ -63,6 +64,21 @@ def copy_package(folder):
     shutil.copytree(PACKAGE, folder / "pixels" / "butteraugli", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "pixels" / "__init__.py").touch()
     return folder / "pixels" / "butteraugli"
+
+
+def test_a_settled_kernel_does_what_the_kernel_does():
+    """In the first call, which finds the types, and in those after it; also where the first had other values."""
+
+    @jit.kernel
+    def scale(row, pair, factor):
+        for x in range(row.size):
+            row[x] *= factor * pair[0][x]
+
+    settled = jit.settle(scale)
+    for factor, size in ((2, 3), (5, 3), (7, 4)):
+        row = np.ones(size, np.float32)
+        settled(row, (np.full(size, 3, np.float32),), factor)
+        assert row.tolist() == [3 * factor] * size
 
 
 def test_an_edit_of_any_file_changes_the_digest(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from pixels.butteraugli import bands, blur, color, comparator, diffmap, filters, malta, masking, norms, opsin, rings
 from pixels.butteraugli import constants as c
 from pixels.butteraugli.filters import FILTERS, find_edges
+from pixels.butteraugli.strips import line_up
 from tests.pixels.butteraugli import naive
 from tests.pixels.butteraugli.conftest import distort, paint
 
@@ -56,8 +57,9 @@ def test_linearize(pair):
     """A region of an image, which begins at an even row and column, in two parts; and its means over 2 x 2 pixels."""
     h, w, _ = pair[0].shape
     out, halves = empty(3, h - 4, w - 6), empty(3, (h + 1) // 2, (w + 1) // 2)
-    color.linearize(pair[0], color.LINEAR, (4, 6), 0, 8, out, halves)
-    color.linearize(pair[0], color.LINEAR, (4, 6), 8, h - 4, out, halves)
+    images, strip = pair[0][None], line_up(1, w - 6)
+    color.linearize(images, color.LINEAR, strip, (4, 6), 0, 8, out, halves)
+    color.linearize(images, color.LINEAR, strip, (4, 6), 8, h - 4, out, halves)
     wanted = naive.linearize(pair[0])
     close(out, wanted[:, 4:, 6:])
     close(halves[:, 2:, 3:], naive.halve(wanted)[:, 2:, 3:])
@@ -80,15 +82,15 @@ def test_a_ring_keeps_the_latest_rows():
     assert [rings.slot(27, y) for y in (0, 26)] == [0, 26]
     close(ring, linear[:, 8:])
     whole, wrapped = empty(2, 16, 20), empty(2, 16, 20)
-    opsin.respond(linear, 16, 10, 14, rows(20), whole, empty(16, 20))
-    opsin.respond(ring, 16, 10, 14, rows(20), wrapped, empty(16, 20))
+    opsin.respond(linear, line_up(1, 20), 16, 10, 14, rows(20), whole, empty(16, 20))
+    opsin.respond(ring, line_up(1, 20), 16, 10, 14, rows(20), wrapped, empty(16, 20))
     assert (whole[:, 10:14] == wrapped[:, 10:14]).all()
 
 
 def respond(linear):
     _, h, w = linear.shape
     xy, blue = empty(2, h, w), empty(h, w)
-    opsin.respond(linear.astype(F), h, 0, h, rows(w), xy, blue)
+    opsin.respond(linear.astype(F), line_up(1, w), h, 0, h, rows(w), xy, blue)
     return np.concatenate((xy, blue[None]))
 
 
@@ -110,7 +112,7 @@ def blur_plane(plane, sigma):
     h, w = plane.shape
     out = empty(h, w)
     for y in range(h):
-        blur.blur_row(plane.astype(F), y, h, weights.astype(F), scales[1], scales[0], rows(w)[0], out[y])
+        blur.blur_row(plane.astype(F), y, 1, weights.astype(F), scales[1], scales[0], rows(w)[0], out[y])
     return out
 
 
@@ -140,7 +142,7 @@ def test_downsample(pair):
         for j in range(4)
     )
     out = empty(*cells)
-    blur.downsample(plane.astype(F), h, 0, cells[0], rows(w)[0], out)
+    blur.downsample(plane.astype(F), line_up(1, w), h, 0, cells[0], rows(w)[0], out)
     close(out, wanted)
 
 
@@ -160,8 +162,8 @@ def low_bands(xyb):
     cells = (h + 1) // 2, (w + 1) // 2
     half, rest, low, base = empty(3, *cells), empty(3, *cells), empty(6, *cells), empty(2, *cells)
     for channel in range(3):
-        blur.downsample(xyb[channel].astype(F), h, 0, cells[0], rows(w)[0], half[channel])
-    bands.split_lf(half, FILTERS.lf, edges_of((h, w)), 0, cells[0], rows(w)[0], rest, low)
+        blur.downsample(xyb[channel].astype(F), line_up(1, w), h, 0, cells[0], rows(w)[0], half[channel])
+    bands.split_lf(half, FILTERS.lf, edges_of((h, w)), 0, cells[0], rows(w), rest, low)
     bands.split_mf(rest, FILTERS.mf, edges_of((h, w)), 0, cells[0], rows(w)[0], low, base)
     return base, low
 
@@ -196,7 +198,7 @@ def test_high_bands(pair):
     fine[0] *= c.SUPPRESS_X_FLOOR + (1 - c.SUPPRESS_X_FLOOR) * c.SUPPRESS_X_BY_Y / (fine[1] ** 2 + c.SUPPRESS_X_BY_Y)
     wanted = naive.split_fine(fine)
     high, left = empty(4, h, w), xyb[:2].astype(F)
-    bands.leave_fine(base, base.shape[1], 0, h, rows(w), left)
+    bands.leave_fine(base, edges_of((h, w)), 0, h, rows(w), left)
     close(left, fine)
     bands.split_high(left, FILTERS.hf, edges_of((h, w)), 0, h, rows(w)[0], high)
     close(high[:2], wanted["hf"])
@@ -244,7 +246,7 @@ def test_visibility(shape):
     h, w = shape
     blurred = np.random.default_rng(3).random(((h + 1) // 2, (w + 1) // 2)) * 3
     ac, dc = empty(h, w), empty(*blurred.shape)
-    masking.find_visibility(blurred.astype(F), empty(8, w + 8), rows(w), ac, dc)
+    masking.find_visibility(blurred.astype(F), line_up(1, w), empty(8, w + 8), rows(w), ac, dc)
     mask = naive.erode(np.maximum(0, upsample(blurred, h, w)))
     close(ac, naive.visibility(mask, c.AC_MASK))
     close(dc, naive.halve(naive.visibility(mask, c.DC_MASK)[None])[0])
@@ -260,7 +262,7 @@ def test_activity_and_its_difference(split_pair):
         masking.sense(high_of(split), 0, h, activity)
         wanted = naive.mask_activity(split["hf"], split["uhf"])
         close(activity, wanted)
-        blur.downsample(activity, h, 0, cells[0], rows(w)[0], half)
+        blur.downsample(activity, line_up(1, w), h, 0, cells[0], rows(w)[0], half)
         masking.blur(half, FILTERS.mask, edges, rows(w)[0], out)
         close(upsample(out, h, w), naive.blur(wanted, c.MASK_SIGMA), 0.06)
         sensed.append(half)
@@ -299,7 +301,7 @@ def test_weigh_and_join(shape):
     out = np.zeros((h + 3, w + 4), F)
     low = low_ac.astype(F), low_dc.astype(F)
     # The tile begins at row 2 and column 3 of the image; its core is its rows 1 to h - 2, the image's columns 5 to w.
-    diffmap.weigh(ac.astype(F), low, visibility.astype(F), (1, h - 2), (2, 3, 5, w), rows(w), out)
+    diffmap.weigh(ac.astype(F), low, visibility.astype(F), line_up(1, w), (1, h - 2), (2, 3, 5, w), rows(w), out)
     square = (ac + upsample(low_ac, h, w)) * visibility + upsample(low_dc, h, w)
     wanted = np.zeros_like(out)
     wanted[3:h, 5:w] = np.sqrt(np.maximum(0, square))[1 : h - 2, 2 : w - 3]
@@ -317,10 +319,10 @@ def test_powers(margin_px):
     diffmap.join_scales(full.astype(F), half.astype(F), joined)
     inside = slice(margin_px, 20 - margin_px), slice(margin_px, 31 - margin_px)
     count = (20 - 2 * margin_px) * (31 - 2 * margin_px)
-    norms.add_powers(full.astype(F), half.astype(F), margin_px, rows(31), sums)
+    norms.add_powers(full.astype(F), half.astype(F), (0, 0), 31, margin_px, rows(31), sums)
     np.testing.assert_allclose(norms.tally(sums, count).distance(), naive.distance(joined[inside]), rtol=1e-5)
     sums[:] = 0
-    norms.add_powers(full.astype(F), empty(0, 0), margin_px, rows(31), sums)
+    norms.add_powers(full.astype(F), empty(0, 0), (0, 0), 31, margin_px, rows(31), sums)
     np.testing.assert_allclose(norms.tally(sums, count).distance(), naive.distance(full[inside]), rtol=1e-5)
 
 

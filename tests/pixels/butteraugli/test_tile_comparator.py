@@ -23,6 +23,22 @@ def test_each_tile_is_tallied_as_if_alone(size, margin_px):
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
+def test_more_tiles_than_fit_side_by_side():
+    """Several strips, the last of which is not full."""
+    references, distorted = paint_tiles(24, 72, count=23)
+    wanted = [Comparator(one).tally(two) for one, two in zip(references, distorted, strict=True)]
+    np.testing.assert_allclose(TileComparator(references).tally(distorted), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(72, 72), (41, 43), (15, 15)])
+def test_nothing_is_seen_across_a_gap(size):
+    """Side by side with quite other tiles, the one in the middle has the same tally to the last bit."""
+    references, distorted = paint_tiles(*size, count=3)
+    negatives = [255 - references[0], references[1], 255 - references[2]]
+    worse = [np.roll(references[0], 9, axis=1), distorted[1], references[2][::-1]]
+    assert TileComparator(negatives).tally(worse)[1] == TileComparator(references).tally(distorted)[1]
+
+
 def test_a_tile_does_not_depend_on_its_neighbours():
     references, distorted = paint_tiles(40, 48)
     found = TileComparator(references).tally(distorted)
