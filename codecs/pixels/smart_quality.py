@@ -116,7 +116,12 @@ class _Search:
         while True:
             self._refine(trials)
             is_last = not waiting or self._is_late()
-            if is_last or not trials.is_stuck_above(self._target + _TO_BE_CORRECTED):
+            is_stuck = trials.is_stuck_above(self._target + _TO_BE_CORRECTED)
+            has_missed = best is None or self._error(best) > _TO_BE_CORRECTED
+            if is_last and is_stuck and has_missed and (lossless := self._encode_lossless()) is not None:
+                # It would follow anyway, after an encode that is known to miss.
+                return lossless
+            if is_last or not is_stuck:
                 made = self._settle(trials)
                 if best is None or made.log_distance < best.log_distance:
                     best, chosen = made, trials
@@ -124,7 +129,7 @@ class _Search:
                     break
             trials = self._start(waiting.pop(0))
         if (lossless := self._try_lossless(chosen, best)) is not None:
-            return Found(lossless, 100, 0.0, self._encode_s, "lossless")
+            return lossless
         begun = time.perf_counter()
         data = chosen.means.finish(best.data, self._raster, self._keep)
         distance = math.exp(best.log_distance)
@@ -216,20 +221,25 @@ class _Search:
         self._encode_s = time.perf_counter() - begun
         return weigh(quality, self._sample.verify(decode(data)), data)
 
-    def _try_lossless(self, trials: Trials, best: Probe) -> bytes | None:
+    def _try_lossless(self, trials: Trials, best: Probe) -> Found | None:
         """Encode without loss where the target was missed, or a drawing promises to be smaller so."""
+        if self._error(best) > _TO_BE_CORRECTED:
+            return self._encode_lossless()
         encode = self._plan.lossless
-        if encode is None or not self._has_time_for_another():
+        if encode is None or not self._sample.is_drawing or not self._has_time_for_another():
             return None
-        missed = self._error(best) > _TO_BE_CORRECTED
-        if not missed:
-            if not self._sample.is_drawing:
-                return None
-            lossy = len(trials.nearest(self._target).data)
-            if len(encode(self._sample.raster, 0, 0)) > _LOSSLESS_PROMISE * lossy:
-                return None
-        data = encode(self._raster, LOSSLESS_EFFORT, self._keep)
-        return data if missed or len(data) <= len(best.data) else None
+        lossy = len(trials.nearest(self._target).data)
+        if len(encode(self._sample.raster, 0, 0)) > _LOSSLESS_PROMISE * lossy:
+            return None
+        found = self._encode_lossless()
+        return found if found is not None and len(found.data) <= len(best.data) else None
+
+    def _encode_lossless(self) -> Found | None:
+        if self._plan.lossless is None or not self._has_time_for_another():
+            return None
+        begun = time.perf_counter()
+        data = self._plan.lossless(self._raster, LOSSLESS_EFFORT, self._keep)
+        return Found(data, 100, 0.0, time.perf_counter() - begun, "lossless")
 
     def _error(self, probe: Probe) -> float:
         return probe.log_distance - self._target
