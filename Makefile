@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint format bench quality lock clean
+.PHONY: run test faults memory test-servers lint format bench quality lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.ready
@@ -12,6 +12,18 @@ run: $(VENV)/.ready
 
 test: $(VENV)/.ready-dev
 	@$(BIN)/python -m pytest $(ARGS)
+
+# What uses Redis, on every server that is here; the other tests take the newest and the oldest.
+test-servers: $(VENV)/.ready-dev
+	@ALL_SERVERS=1 $(BIN)/python -m pytest tests/app $(ARGS)
+
+# Twenty kills of workers over two hundred jobs, and kills of Valkey under load: minutes.
+faults: $(VENV)/.ready-dev
+	@$(BIN)/python -m pytest -s tests/faults/kills.py $(ARGS)
+
+# What a hundred uploads at once cost, on both stores.
+memory: $(VENV)/.ready-dev
+	@$(BIN)/python -m pytest -s tests/faults/memory.py $(ARGS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

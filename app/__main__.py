@@ -42,8 +42,10 @@ def api() -> None:
 
 @main.command()
 def worker() -> None:
-    """Run a worker for jobs (none are made by this version)."""
-    raise click.ClickException("This version makes no jobs: files under 2 MB are answered at once, others are refused.")
+    """Run a worker: it takes jobs off the queue, sends webhooks and removes what has expired."""
+    from app.worker import run_worker
+
+    run_worker(_settings())
 
 
 @main.command()
@@ -109,6 +111,32 @@ def rotate_key(key_id: str, as_json: bool) -> None:
     from app.cli.keys import rotate
 
     rotate(_settings(), key_id=key_id, as_json=as_json)
+
+
+@main.group()
+def webhooks() -> None:
+    """List the webhooks of the last 7 days, and send one again."""
+
+
+@webhooks.command("list")
+@click.option("--account", help="Only those of this account.")
+@click.option("--state", type=click.Choice(["waiting", "delivered", "failed"]), help="Only those that stand so.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def list_webhooks(account: str | None, state: str | None, as_json: bool) -> None:
+    """List webhooks, newest first, with what the last attempt came to."""
+    from app.cli.webhooks import show
+
+    show(_settings(), account=account, state=state, as_json=as_json)
+
+
+@webhooks.command("replay")
+@click.argument("delivery_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def replay_webhook(delivery_id: str, as_json: bool) -> None:
+    """Send the webhook with this ID again now, its schedule begun anew; receivers know it by its id."""
+    from app.cli.webhooks import replay
+
+    replay(_settings(), delivery_id=delivery_id, as_json=as_json)
 
 
 @main.command()

@@ -24,6 +24,8 @@ STATUS: Final[dict[str, int]] = {
     "decode_failed": 422,
     "overloaded": 503,
     "unavailable": 503,
+    "link_invalid": 403,
+    "range_not_satisfiable": 416,
 }
 
 _OF_PIXELS: Final[dict[type[Exception], str]] = {

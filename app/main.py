@@ -8,7 +8,7 @@ from typing import cast
 from litestar import Litestar
 
 from app import logs
-from app.api import health, reference, replies, routes
+from app.api import files, health, reference, replies, routes
 from app.api.edge import ASGIApp, Edge
 from app.settings import Settings
 from app.wiring import Parts, assemble
@@ -32,8 +32,9 @@ def build(parts: Parts) -> Litestar:
 
     return Litestar(
         route_handlers=[
-            routes.compression(parts.keys, parts.limiter, parts.compressor, parts.buffers, parts.settings),
-            routes.polling(parts.keys, parts.limiter),
+            routes.compression(parts.keys, parts.limiter, parts.once, parts.story),
+            routes.polling(parts.keys, parts.limiter, parts.desk),
+            *([] if parts.served_blobs is None else [files.router(parts.served_blobs)]),
             health.router(parts.readiness),
             reference.router(parts.settings),
         ],

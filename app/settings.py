@@ -53,6 +53,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     smart_search_s: Seconds = 6.0
     #: Address space of one encode process, bytes.
     encode_memory_bytes: Annotated[int, msgspec.Meta(ge=1024 * MB)] = 3072 * MB
+    #: The encode processes of a worker, which is as many jobs as it runs at once; 0: one for each core.
+    worker_processes: Annotated[int, msgspec.Meta(ge=0, le=512)] = 0
+    #: The same as `encode_deadline_s` and `smart_search_s`, for jobs.
+    job_deadline_s: Seconds = 120.0
+    job_search_s: Seconds = 30.0
+    #: An account's jobs that wait in the queue or run; its others are held back, so that nobody else waits for them.
+    account_jobs: Positive = 32
+    #: Where sources of jobs and results are kept: a folder, or `s3://bucket/prefix`; empty: `data_dir/store`.
+    store_url: str = ""
+    #: Address of the S3 server; empty: AWS. Credentials come as for any program for AWS.
+    s3_endpoint: str = ""
+    s3_region: str = ""
+    #: A result is kept this long, counted from completion.
+    result_ttl_s: Seconds = 24 * 3600.0
+    #: A worker removes this often what has expired.
+    sweep_s: Seconds = 30.0
+    #: Whether a result that was answered at once can be downloaded afterwards.
+    keep_sync_results: bool = True
+    #: Results of this size may wait to be kept; beyond it, answers wait.
+    keeping_max_bytes: Positive = 64 * MB
+    #: Whether an account that sends the same again within `result_ttl_s` gets the kept result.
+    reuse_results: bool = True
+    #: What links in webhooks begin with; empty: `http://HOST:PORT`.
+    public_url: str = ""
+    #: Fetching a `url` may take this long.
+    fetch_timeout_s: Seconds = 15.0
     #: Uploads under this size are answered at once, others become jobs.
     sync_max_bytes: Positive = 2 * MB
     #: The largest upload.
@@ -85,6 +111,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise InvalidSettings("SYNC_MAX_BYTES must not exceed MAX_BYTES")
         if self.smart_search_s >= self.encode_deadline_s:
             raise InvalidSettings("SMART_SEARCH_S must be less than ENCODE_DEADLINE_S")
+        if self.job_search_s >= self.job_deadline_s:
+            raise InvalidSettings("JOB_SEARCH_S must be less than JOB_DEADLINE_S")
+        if "://" in self.store_url and urlsplit(self.store_url).scheme != "s3":
+            raise InvalidSettings("STORE_URL must be a folder or begin with s3://")
+        if self.public_url and urlsplit(self.public_url).scheme not in {"http", "https"}:
+            raise InvalidSettings("PUBLIC_URL must begin with http:// or https://")
         if not self.redis_url and len(os.fsencode(self.data_dir.absolute())) > _MAX_SOCKET_FOLDER:
             raise InvalidSettings(f"DATA_DIR must be shorter than {_MAX_SOCKET_FOLDER} bytes: it holds a unix socket")
 
@@ -108,8 +140,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def limits(self) -> Limits:
-        """The bounds on one image."""
+        """The bounds on one image that is answered at once."""
         return Limits(self.max_pixels, self.max_frames, self.smart_search_s)
+
+    @property
+    def job_limits(self) -> Limits:
+        """The bounds on the image of a job."""
+        return Limits(self.max_pixels, self.max_frames, self.job_search_s)
+
+    @property
+    def link_base(self) -> str:
+        """What absolute links begin with, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def store_folder(self) -> Path:
+        """Where blobs are kept, unless `store_url` names a bucket."""
+        return Path(self.store_url) if self.store_url else self.data_dir / "store"
 
     @property
     def valkey_socket(self) -> Path:

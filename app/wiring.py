@@ -1,28 +1,56 @@
 """The one place that chooses parts by the settings and puts them together."""
 
+import hmac
 import math
 import os
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.adapters.breaker import Breaker
+from app.adapters.filesystem import FilesystemBlobs
 from app.adapters.redis_client import open_client
+from app.adapters.redis_deliveries import RedisDeliveries
+from app.adapters.redis_idempotency import RedisIdempotency
+from app.adapters.redis_jobs import RedisJobs
 from app.adapters.redis_keys import RedisKeys
 from app.adapters.redis_limiter import RedisLimiter
+from app.adapters.signed_links import SignedLinks
+from app.api.compression import Compression
+from app.api.form import PIECE_BYTES
+from app.ports.blobs import Blobs, ServedBlobs
+from app.ports.deliveries import Deliveries
+from app.ports.jobs import Jobs
 from app.ports.keys import Keys
 from app.ports.limiter import Limiter
 from app.service.buffers import BufferPool
 from app.service.compress import Compressor
+from app.service.courier import Courier
+from app.service.desk import Desk
 from app.service.encoders import Encoders
+from app.service.fetch import Fetcher
+from app.service.job_blobs import new_id
+from app.service.once import Once
+from app.service.outbound import Outbound
 from app.service.readiness import Readiness
+from app.service.results import Results
+from app.service.reuse import Reuse
+from app.service.runner import Runner
+from app.service.sweeper import Sweeper
+from app.service.webhook import WebhookSender
 from app.settings import Settings
 
 #: A loop costs about a sixth of the encoders' time on a plain JPEG, and far less on longer work (perf/README.md).
-_CORES_PER_LOOP = 8
+_CORES_PER_LOOP: Final = 8
+#: Redis and the store have this long where a job hangs on them: a refusal must still reach the client within 2 s.
+_JOBS_TIMEOUT_S: Final = 1.5
+#: A worker has nobody waiting, and rides out more.
+_WORKER_TIMEOUT_S: Final = 5.0
 
 
 def api_workers(settings: Settings) -> int:
@@ -45,6 +73,16 @@ async def open_keys(settings: Settings) -> AsyncGenerator[RedisKeys]:
         await client.aclose()
 
 
+@asynccontextmanager
+async def open_deliveries(settings: Settings) -> AsyncGenerator[Deliveries]:
+    """Reach the webhooks alone, for the command line."""
+    client = open_client(settings.redis_address, _WORKER_TIMEOUT_S)
+    try:
+        yield RedisDeliveries(client, Breaker())
+    finally:
+        await client.aclose()
+
+
 async def redis_answers(settings: Settings) -> bool:
     """Tell whether there is a Redis at the settings' address."""
     client = open_client(settings.redis_address, settings.redis_timeout_s)
@@ -54,35 +92,61 @@ async def redis_answers(settings: Settings) -> bool:
         await client.aclose()
 
 
+def open_blobs(settings: Settings, timeout_s: float) -> Blobs:
+    """Choose the store by the URL's scheme; where it is a folder, the service itself serves its links."""
+    if settings.store_url.startswith("s3://"):
+        # Costs a second and 40 MB where nobody needs it.
+        from app.adapters.s3 import S3Blobs
+
+        return S3Blobs(
+            settings.store_url, endpoint=settings.s3_endpoint, region=settings.s3_region, timeout_s=timeout_s
+        )
+    # Of the pepper, so that all hosts of an installation have the same; and not the pepper itself.
+    return FilesystemBlobs(settings.store_folder, SignedLinks(hmac.digest(settings.pepper(), b"links", "sha256")))
+
+
 @dataclass(frozen=True)
 class Parts:
     """What one event-loop process works with."""
 
     settings: Settings
-    redis: Redis
+    clients: tuple[Redis, ...]
     keys: Keys
     limiter: Limiter
+    once: Once
+    blobs: Blobs
+    served_blobs: ServedBlobs | None
     buffers: BufferPool
     encoders: Encoders
-    compressor: Compressor
+    outbound: Outbound
+    results: Results
+    desk: Desk
+    story: Compression
     readiness: Readiness
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Start what runs by itself, and end it."""
         try:
+            await self.blobs.answers()  # connects
             await self.encoders.start()
             yield
         finally:
+            await self.results.drain()
             self.encoders.close()
             self.buffers.close()
-            await self.redis.aclose()
+            await self.outbound.close()
+            await self.blobs.close()
+            for client in self.clients:
+                await client.aclose()
 
 
 def assemble(settings: Settings) -> Parts:
     """Make the parts of one event-loop process; nothing is started or connected yet."""
-    redis = open_client(settings.redis_address, settings.redis_timeout_s)
-    breaker = Breaker()
+    redis, patient = (
+        open_client(settings.redis_address, timeout_s) for timeout_s in (settings.redis_timeout_s, _JOBS_TIMEOUT_S)
+    )
+    breaker, patient_breaker = Breaker(), Breaker()
     processes = encode_processes(settings)
     encoders = Encoders(
         processes=processes,
@@ -92,19 +156,122 @@ def assemble(settings: Settings) -> Parts:
         memory_bytes=settings.encode_memory_bytes,
         limits=settings.limits,
     )
+    limiter = RedisLimiter(redis, breaker, shares=settings.api_replicas * api_workers(settings))
+    blobs = open_blobs(settings, _JOBS_TIMEOUT_S)
+    jobs = _jobs(patient, patient_breaker, settings)
+    results = Results(jobs, blobs, most_bytes=settings.keeping_max_bytes)
+    # Behind the short time-out: a request that could be answered without waits for Redis no longer than that.
+    reuse = Reuse(_jobs(redis, breaker, settings), blobs, is_on=settings.reuse_results)
+    compressor = Compressor(
+        encoders,
+        jobs,
+        reuse,
+        results,
+        smart_distance=settings.smart_distance,
+        keeps_results=settings.keep_sync_results,
+        keep_s=settings.result_ttl_s,
+    )
+    # As many warm buffers as can be encoding or waiting at once.
+    buffers = BufferPool(
+        settings.sync_max_bytes + PIECE_BYTES,
+        most=settings.max_uploads,
+        kept=processes * (1 + settings.waiting_per_slot),
+    )
+    outbound = Outbound()
+    fetcher = Fetcher(outbound, max_bytes=settings.max_bytes, total_timeout_s=settings.fetch_timeout_s)
+    desk = Desk(jobs, blobs, results)
+    once = Once(RedisIdempotency(patient, patient_breaker))
     return Parts(
         settings=settings,
-        redis=redis,
+        clients=(redis, patient),
         keys=RedisKeys(redis, breaker, settings.pepper()),
-        limiter=RedisLimiter(redis, breaker, shares=settings.api_replicas * api_workers(settings)),
-        # As many warm buffers as can be encoding or waiting at once.
-        buffers=BufferPool(
-            settings.sync_max_bytes, most=settings.max_uploads, kept=processes * (1 + settings.waiting_per_slot)
-        ),
+        limiter=limiter,
+        once=once,
+        blobs=blobs,
+        served_blobs=blobs if isinstance(blobs, FilesystemBlobs) else None,
+        buffers=buffers,
         encoders=encoders,
-        compressor=Compressor(encoders, smart_distance=settings.smart_distance),
+        outbound=outbound,
+        results=results,
+        desk=desk,
+        story=Compression(compressor, desk, once, limiter, fetcher, buffers, blobs, jobs, settings),
         readiness=Readiness(encoders, lambda: _answers(redis)),
     )
+
+
+@dataclass(frozen=True)
+class WorkerParts:
+    """What a worker process works with.
+
+    Attributes
+    ----------
+    name
+        Unlike any other worker's, also that of one that ran here before.
+    slots
+        Jobs that it runs at once.
+    """
+
+    name: str
+    slots: int
+    client: Redis
+    jobs: Jobs
+    blobs: Blobs
+    buffers: BufferPool
+    encoders: Encoders
+    outbound: Outbound
+    runner: Runner
+    courier: Courier
+    sweeper: Sweeper
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Start what runs by itself, and end it."""
+        try:
+            await self.blobs.answers()  # connects
+            await self.encoders.start()
+            yield
+        finally:
+            self.encoders.close()
+            self.buffers.close()
+            await self.outbound.close()
+            await self.blobs.close()
+            await self.client.aclose()
+
+
+def assemble_worker(settings: Settings) -> WorkerParts:
+    """Make the parts of a worker; nothing is started or connected yet."""
+    client, breaker = open_client(settings.redis_address, _WORKER_TIMEOUT_S), Breaker()
+    slots = settings.worker_processes or os.cpu_count() or 1
+    encoders = Encoders(
+        processes=slots,
+        waiting_per_slot=1,
+        wait_timeout_s=settings.job_deadline_s,
+        deadline_s=settings.job_deadline_s,
+        memory_bytes=settings.encode_memory_bytes,
+        limits=settings.job_limits,
+    )
+    jobs = _jobs(client, breaker, settings)
+    blobs = open_blobs(settings, _WORKER_TIMEOUT_S)
+    buffers = BufferPool(settings.max_bytes, most=slots, kept=slots)
+    outbound = Outbound()
+    keys = RedisKeys(client, breaker, settings.pepper())
+    return WorkerParts(
+        name=f"{socket.gethostname()}-{os.getpid()}-{new_id()}",
+        slots=slots,
+        client=client,
+        jobs=jobs,
+        blobs=blobs,
+        buffers=buffers,
+        encoders=encoders,
+        outbound=outbound,
+        runner=Runner(jobs, blobs, encoders, buffers, is_reusing=settings.reuse_results),
+        courier=Courier(RedisDeliveries(client, breaker), keys, WebhookSender(outbound), public_url=settings.link_base),
+        sweeper=Sweeper(jobs, blobs, every_s=settings.sweep_s),
+    )
+
+
+def _jobs(client: Redis, breaker: Breaker, settings: Settings) -> RedisJobs:
+    return RedisJobs(client, breaker, most_of_account=settings.account_jobs, keep_s=settings.result_ttl_s)
 
 
 async def _answers(redis: Redis) -> bool:

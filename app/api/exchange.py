@@ -1,18 +1,16 @@
 """What one request and its answer carry besides their bodies: an id, headers for any answer, facts for the log."""
 
-import secrets
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from litestar.connection import ASGIConnection
 
+from app.ports.keys import ApiKey
+from app.service.job_blobs import new_id
+from app.service.once import Claim
+
 _KEY = "compressorize.exchange"
-
-
-def new_id() -> str:
-    """Make an id of 96 random bits, fit for URLs and headers."""
-    return secrets.token_urlsafe(12)
 
 
 @dataclass(slots=True)
@@ -27,6 +25,10 @@ class Exchange:
         Added to the answer, whether it turns out well or not.
     facts
         Added to the request's log line.
+    key
+        Whose request it is, once that is known.
+    claim
+        On its `Idempotency-Key`, where it carries a valid one.
     """
 
     request_id: str = field(default_factory=new_id)
@@ -36,6 +38,15 @@ class Exchange:
     bytes_in: int = 0
     bytes_out: int = 0
     body_ended: bool = False
+    key: ApiKey | None = None
+    claim: Claim | None = None
+
+    @property
+    def caller(self) -> ApiKey:
+        """The key that the request was let in with; behind the door there always is one."""
+        if self.key is None:
+            raise ValueError("the request has not passed the door")
+        return self.key
 
     def bind(self, scope: MutableMapping[str, Any]) -> None:
         """Make this the exchange of `scope`."""

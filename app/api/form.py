@@ -6,8 +6,8 @@ dropped, but no further than `_GRACE_BYTES`: beyond that the refusal is told wit
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 import msgspec
 from litestar import Request
@@ -16,31 +16,32 @@ from app.api.multipart import MalformedForm, MultipartParser, boundary_of
 from app.api.parameters import BODY, MAX_BODY_BYTES, Parameters, parse_json, parse_parameters, parse_urlencoded
 from app.api.replies import ClientGone
 from app.errors import ServiceError, invalid_param
-from app.service.buffers import BufferPool
-from app.service.compress import check_source_url, check_webhook_url
+from app.service.targets import check_source_url, check_webhook_url
 from app.service.upload import Upload, too_large
 from app.settings import Settings
 
 #: Room for boundaries, part headers and fields beside the largest file.
 _FORM_OVERHEAD_BYTES = 128 * 1024
+#: A chunk is handed on in pieces of this size, so that buffers need no more room beyond what they hold.
+PIECE_BYTES: Final = 512 * 1024
 #: How much is read after a file turned out to be of no use, so that fields behind it are judged first.
 _GRACE_BYTES = 64 * 1024
 
 
 class Form(msgspec.Struct):
-    """A compress request, read and judged. `upload` must be released."""
+    """A compress request, read and judged; `has_file` tells whether its source came with it."""
 
     parameters: Parameters
-    upload: Upload | None
+    has_file: bool
 
 
-async def read_form(request: Request[Any, Any, Any], pool: BufferPool, settings: Settings) -> Form:
-    """Read a request's body.
+async def read_form(request: Request[Any, Any, Any], upload: Upload, settings: Settings) -> Form:
+    """Read a request's body, the file into `upload`, which stays the caller's to release.
 
     Raises
     ------
     ServiceError
-        What is wrong with it, first things first. No memory stays lent.
+        What is wrong with it, first things first.
     ClientGone
         The client hung up.
     """
@@ -49,12 +50,17 @@ async def read_form(request: Request[Any, Any, Any], pool: BufferPool, settings:
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return await _read_multipart(request, content_type, pool, settings)
+        return await _read_multipart(request, content_type, upload, settings)
     if kind in {"application/x-www-form-urlencoded", "application/json"}:
         body = await _read_small(request, settings)
         parse = parse_json if kind == "application/json" else parse_urlencoded
-        return Form(_judge(parse(body), has_file=False), None)
+        return Form(_judge(parse(body), has_file=False), has_file=False)
     raise ServiceError("missing_source", "Send the image as 'file' in multipart/form-data, or its address as 'url'.")
+
+
+def promises_at_least(request: Request[Any, Any, Any], size: int) -> bool:
+    """Whether a request says that its body brings a file of `size` bytes or more."""
+    return _promised_bytes(request) >= size + _FORM_OVERHEAD_BYTES
 
 
 def _promised_bytes(request: Request[Any, Any, Any]) -> int:
@@ -63,18 +69,20 @@ def _promised_bytes(request: Request[Any, Any, Any]) -> int:
 
 
 async def _read_multipart(
-    request: Request[Any, Any, Any], content_type: str, pool: BufferPool, settings: Settings
+    request: Request[Any, Any, Any], content_type: str, upload: Upload, settings: Settings
 ) -> Form:
-    upload = Upload(pool, keep_bytes=settings.sync_max_bytes - 1)
+    end = settings.max_bytes + _FORM_OVERHEAD_BYTES
+    received = 0
     try:
         parser = MultipartParser(boundary_of(content_type), upload)
-        end = settings.max_bytes + _FORM_OVERHEAD_BYTES
-        received = 0
 
-        def feed(chunk: bytes) -> bool:
+        async def feed(chunk: bytes) -> bool:
             nonlocal received, end
             received += len(chunk)
-            parser.feed(chunk)
+            for start in range(0, len(chunk), PIECE_BYTES):
+                # The whole of a short one is itself: nothing is copied.
+                parser.feed(chunk[start : start + PIECE_BYTES])
+                await upload.flush()
             if upload.is_supported is False:
                 end = min(end, received + _GRACE_BYTES)
             return received <= end
@@ -82,20 +90,14 @@ async def _read_multipart(
         whole = await _read_body(request, feed, settings)
         if whole:
             parser.finish()
-        parameters = _judge(parser.fields, has_file=parser.has_file)
-        if upload.size > settings.max_bytes:
-            raise too_large(settings.max_bytes)
-        if parser.has_file:
-            upload.check()
-        if not whole:
-            raise too_large(settings.max_bytes)
-        return Form(parameters, upload if parser.has_file else None)
     except MalformedForm as error:
-        upload.release()
         raise invalid_param(BODY, str(error)) from None
-    except BaseException:
-        upload.release()
-        raise
+    parameters = _judge(parser.fields, has_file=parser.has_file)
+    if parser.has_file:
+        upload.check()
+    if not whole:
+        raise too_large(settings.max_bytes)
+    return Form(parameters, has_file=parser.has_file)
 
 
 def _judge(fields: list[tuple[str, str]], *, has_file: bool) -> Parameters:
@@ -108,7 +110,7 @@ def _judge(fields: list[tuple[str, str]], *, has_file: bool) -> Parameters:
 async def _read_small(request: Request[Any, Any, Any], settings: Settings) -> bytes:
     body = bytearray()
 
-    def feed(chunk: bytes) -> bool:
+    async def feed(chunk: bytes) -> bool:
         body.extend(chunk)
         return len(body) <= MAX_BODY_BYTES
 
@@ -117,7 +119,9 @@ async def _read_small(request: Request[Any, Any, Any], settings: Settings) -> by
     return bytes(body)
 
 
-async def _read_body(request: Request[Any, Any, Any], feed: Callable[[bytes], bool], settings: Settings) -> bool:
+async def _read_body(
+    request: Request[Any, Any, Any], feed: Callable[[bytes], Awaitable[bool]], settings: Settings
+) -> bool:
     """Feed the body until it ends (True) or `feed` has had enough (False).
 
     Raises
@@ -137,7 +141,7 @@ async def _read_body(request: Request[Any, Any, Any], feed: Callable[[bytes], bo
                     raise ClientGone
                 chunk = message["body"]
                 received += len(chunk)
-                enough = not feed(chunk)
+                enough = not await feed(chunk)
                 if enough or not message["more_body"]:
                     return not enough
                 patience_s = max(settings.body_timeout_s, received / settings.body_min_bytes_s)

@@ -1,4 +1,6 @@
-"""What each parameter, header and error code means: the one wording of the OpenAPI document and of API.md's tables.
+"""What each parameter and error code means: the one wording of the OpenAPI document and of API.md's tables.
+
+Headers and properties of JSON are in `glossary_values`.
 
 Texts are CommonMark without line breaks, so that they fit a table's cell as well.
 """
@@ -9,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from app.api.parameters import MAX_BODY_BYTES, MAX_QUALITY, MAX_SIDE_PX, SWITCH_WORDS
-from app.ports.limiter import WINDOW_S
+from app.service.fetch import MAX_REDIRECTS
 from app.service.netguard import MAX_URL_LENGTH, PORTS
 from app.settings import MB, Settings
 from pixels.formats import FORMATS
@@ -33,14 +35,6 @@ class Parameter(msgspec.Struct, frozen=True):
     meaning: str
 
 
-class Header(msgspec.Struct, frozen=True):
-    """A response header: the JSON Schema of its value, an example of it, and what it tells."""
-
-    schema: Schema
-    example: str | int | float
-    meaning: str
-
-
 class ErrorCode(msgspec.Struct, frozen=True):
     """An error code: when it is answered, and what the client should do then."""
 
@@ -54,15 +48,16 @@ def parameters(settings: Settings) -> dict[str, Parameter]:
     return {
         "file": Parameter(
             {"type": "string", "format": "binary"},
-            f"a JPEG, PNG, WebP or AVIF under {megabytes(settings.sync_max_bytes)}",
-            "The image. Its first bytes tell the format; its name and declared type are not used. Either `file` or "
-            f"`url` must be there. Files up to {megabytes(settings.max_bytes)} come with jobs, in a later version.",
+            f"a JPEG, PNG, WebP or AVIF of at most {megabytes(settings.max_bytes)}",
+            "The image. Its first bytes tell the format; its name and declared type are not used. Under "
+            f"{megabytes(settings.sync_max_bytes)} it is answered at once; otherwise it becomes a job. Exactly "
+            "one of `file` and `url` must be there.",
         ),
         "url": Parameter(
             {"type": "string", "format": "uri", "minLength": 1, "maxLength": MAX_URL_LENGTH},
             f"an http or https URL of a public host (ports {_PORTS}), at most {MAX_URL_LENGTH} characters",
-            "Where to fetch the image instead. This version checks the address and then answers `fetch_failed`: "
-            "fetching comes with a later version.",
+            f"Where to fetch the image instead: within {duration(settings.fetch_timeout_s)}, over at most "
+            f"{MAX_REDIRECTS} redirects. What was fetched is treated as a `file` would be.",
         ),
         "format": Parameter(
             {"type": "string", "enum": ["auto", *FORMATS, *_ALIASES], "default": "auto"},
@@ -96,77 +91,9 @@ def parameters(settings: Settings) -> dict[str, Parameter]:
         "webhook_url": Parameter(
             {"type": "string", "format": "uri", "minLength": 1, "maxLength": MAX_URL_LENGTH},
             f"an https URL of a public host (ports {_PORTS}), at most {MAX_URL_LENGTH} characters",
-            "Whom to tell when a job ends. This version checks the address and never calls it, since it makes no jobs.",
+            "Whom to tell when the job has ended, well or not. A request that is answered at once makes no call.",
         ),
     }
-
-
-_TEXT: Final[Schema] = {"type": "string"}
-_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
-_SIDE: Final[Schema] = {"type": "integer", "minimum": 1}
-
-#: Response headers. Which answer carries which is the document's matter.
-HEADERS: Final[dict[str, Header]] = {
-    "Content-Disposition": Header(
-        {
-            "type": "string",
-            "enum": [f'attachment; filename="compressed.{one.extension}"' for one in FORMATS.values()],
-        },
-        'attachment; filename="compressed.webp"',
-        "A name to save the file by.",
-    ),
-    "X-Original-Size": Header(_SIDE, 482_113, "Bytes of the file that was sent."),
-    "X-Compressed-Size": Header(_SIDE, 139_812, "Bytes of the answer."),
-    "X-Savings-Percent": Header(
-        {"type": "integer", "minimum": 0, "maximum": 100},
-        71,
-        "How much smaller it became, in percent, rounded to the nearest integer. 0 where it grew.",
-    ),
-    "X-Format": Header({"type": "string", "enum": list(FORMATS)}, "webp", "Format of the answer."),
-    "X-Quality": Header(
-        {"type": "integer", "minimum": 1, "maximum": MAX_QUALITY},
-        76,
-        "Quality that the encoder was given; 100 where nothing was lost, or the source's own data returned.",
-    ),
-    "X-Distance": Header(
-        {"type": "number", "minimum": 0},
-        1.183,
-        "Butteraugli distance (3-norm) of the answer from the image that was encoded: below 1, a difference is hard to "
-        "see even side by side; 0 is none. Only with `smart`.",
-    ),
-    "X-Width": Header(_SIDE, 1600, "Width of the answer in pixels."),
-    "X-Height": Header(_SIDE, 1067, "Height of the answer in pixels."),
-    "X-Original-Returned": Header(
-        {"const": "true"},
-        "true",
-        "Present where no encode was smaller: the answer is the source's own data, less its metadata if so asked.",
-    ),
-    "X-Job-Id": Header(
-        _TEXT, "Zb1l0d4W2vXo9QeT", "Names this compression. A later version serves its status and download."
-    ),
-    "Server-Timing": Header(
-        _TEXT,
-        "queue;dur=0.1, decode;dur=4.2, search;dur=0.0, encode;dur=81.5",
-        "Milliseconds that each step took.",
-    ),
-    "Cache-Control": Header({"const": "no-store"}, "no-store", "Answers are for the caller alone."),
-    "X-Content-Type-Options": Header(
-        {"const": "nosniff"}, "nosniff", "The media type is what it says: browsers must not guess another."
-    ),
-    "X-Request-Id": Header(_TEXT, "q0sV7mJ2kXc4Tn8b", "Names this request in our log. Quote it when you ask for help."),
-    "X-RateLimit-Limit": Header(_SIDE, 20, "Requests that the window allows."),
-    "X-RateLimit-Remaining": Header(_COUNT, 19, "Requests left in it."),
-    "X-RateLimit-Reset": Header(_COUNT, 1_767_225_600, "When the window ends: Unix time in seconds, rounded up."),
-    "RateLimit-Policy": Header(
-        _TEXT,
-        f'"compress";q=20;w={WINDOW_S}',
-        "Budget, its quota `q` and its window `w` in seconds, as the IETF draft spells them.",
-    ),
-    "RateLimit": Header(_TEXT, '"compress";r=19;t=42', "Budget, requests left `r`, seconds to the window's end `t`."),
-    "Retry-After": Header(_COUNT, 7, "Seconds to wait before trying again."),
-    "WWW-Authenticate": Header({"const": "Bearer"}, "Bearer", "How to authenticate."),
-    "Allow": Header(_TEXT, "POST", "Methods that this path has."),
-}
 
 
 def errors(settings: Settings) -> dict[str, ErrorCode]:
@@ -180,11 +107,13 @@ def errors(settings: Settings) -> dict[str, ErrorCode]:
             "Send the image as a part named `file` of a multipart/form-data body.",
         ),
         "invalid_param": ErrorCode(
-            "A field is unknown, came twice or has a wrong value: `param` names it. Or the body cannot be read.",
+            "A field is unknown, came twice or has a wrong value: `param` names it. Or the body cannot be read, or has "
+            f"more than {MAX_BODY_BYTES} bytes and no file.",
             "Mend what the message tells.",
         ),
         "invalid_url": ErrorCode(
-            "`url` is malformed, is not http or https, or names a host or port that is not allowed.",
+            "`url`, or where it redirects to, is malformed, is not http or https, or names a host or port that is not "
+            "allowed; or the host has an address that is not public.",
             "Use an address that anybody can reach, without credentials in it.",
         ),
         "unauthorized": ErrorCode(
@@ -192,9 +121,7 @@ def errors(settings: Settings) -> dict[str, ErrorCode]:
             "Send `Authorization: Bearer YOUR_API_KEY` with a live key.",
         ),
         "file_too_large": ErrorCode(
-            f"The file has {megabytes(settings.sync_max_bytes)} or more, the limit of this version "
-            f"({megabytes(settings.max_bytes)} once there are jobs). Or a body without a file has more than "
-            f"{MAX_BODY_BYTES} bytes.",
+            f"The file, sent or fetched, has more than {megabytes(settings.max_bytes)}.",
             "Scale the image down, or save it at a lower quality, before you send it.",
         ),
         "unsupported_format": ErrorCode(
@@ -202,24 +129,33 @@ def errors(settings: Settings) -> dict[str, ErrorCode]:
             "Convert it first. Ask for `auto` to keep an animation; an animated PNG cannot be resized.",
         ),
         "fetch_failed": ErrorCode(
-            "The image at `url` could not be fetched. This version fetches none.",
-            "Fetch it yourself and send it as `file`.",
+            f"The image at `url` could not be fetched within {duration(settings.fetch_timeout_s)}: no connection, "
+            f"another status than 200, more than {MAX_REDIRECTS} redirects, or a body that is empty or breaks off.",
+            "Look whether anybody can open the address. Or fetch it yourself and send it as `file`.",
         ),
         "not_ready": ErrorCode(
-            "The job has no result to download: it is not done, or it failed. Comes with jobs, in a later version.",
-            "Poll the status until it says `complete`.",
+            "The job has no result to download: it is not complete yet, or it failed.",
+            "Poll the status until it says `complete` or `failed`.",
         ),
         "rate_limit_exceeded": ErrorCode(
             "The window's requests are used up. The message names the time of the reset.",
             "Wait for `Retry-After` seconds.",
         ),
         "compression_failed": ErrorCode(
-            f"Something broke on our side, or took longer than {settings.encode_deadline_s:g} s.",
+            f"Something broke on our side, or took longer than {settings.encode_deadline_s:g} s "
+            f"({settings.job_deadline_s:g} s in a job).",
             "Try once more. If it fails again, report the `X-Request-Id`.",
         ),
+        "link_invalid": ErrorCode(
+            "The link to a file was changed, or its time is over.", "Ask for the download again: it gives a new link."
+        ),
+        "range_not_satisfiable": ErrorCode(
+            "The `Range` begins behind the file's end.", "Ask for bytes that `Content-Range` says are there."
+        ),
         "not_found": ErrorCode(
-            "There is nothing at this path, or no job of yours with this id.",
-            "Check the path and the id. This version keeps no jobs.",
+            "There is nothing at this path, or no job of yours with this id, or it has expired: "
+            f"{duration(settings.result_ttl_s)} after its end.",
+            "Check the path and the id. What has expired has to be compressed again.",
         ),
         "method_not_allowed": ErrorCode(
             "The path is there, but not for this method.", "Use a method that the `Allow` header names."
@@ -230,8 +166,9 @@ def errors(settings: Settings) -> dict[str, ErrorCode]:
             "Send it again over a faster connection.",
         ),
         "idempotency_conflict": ErrorCode(
-            "The `Idempotency-Key` came before with another request. Comes with jobs, in a later version.",
-            "Use a new key for a new request.",
+            "The `Idempotency-Key` came before with another file or other parameters. Or the first request with it is "
+            "still under way, or its result is gone.",
+            "Use a new key for a new request. Repeat a request only with all that it had.",
         ),
         "image_too_large": ErrorCode(
             f"The image has more than {fixed_limits}, or a side that the output format cannot hold.",
@@ -246,6 +183,14 @@ def errors(settings: Settings) -> dict[str, ErrorCode]:
         ),
         "unavailable": ErrorCode("A part that the service needs does not answer.", "Wait for `Retry-After` seconds."),
     }
+
+
+def duration(seconds: float) -> str:
+    """Spell a time in the largest unit of which it is a whole number."""
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= unit and seconds % unit == 0:
+            return f"{seconds / unit:g} {name}"
+    return f"{seconds:g} s"
 
 
 def megabytes(count: int) -> str:

@@ -2,39 +2,74 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from app.api.auth import authenticate
-from app.api.exchange import exchange_of
+from app.api.exchange import Exchange, exchange_of
 from app.errors import ServiceError
 from app.ports.keys import Keys
 from app.ports.limiter import WINDOW_S, Budget, Limiter, Window
+from app.service.once import Once
 
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
+IDEMPOTENCY_KEY: Final = "idempotency-key"
+MAX_IDEMPOTENCY_KEY: Final = 255
 #: Polling has a budget of its own, so that it never eats compressions.
 POLLS_PER_COMPRESSION = 10
 
 
-def door(keys: Keys, limiter: Limiter, budget: Budget) -> Guard:
-    """Make the guard of a route that spends from `budget`.
+def door(keys: Keys, limiter: Limiter, budget: Budget, once: Once | None = None) -> Guard:
+    """Make the guard of a route that spends from `budget`; with `once`, of one that takes an `Idempotency-Key`.
 
     The guard raises 401, 429 or 503 before a byte of body is read.
     """
 
     async def admit(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         exchange = exchange_of(connection)
-        key = await authenticate(connection.headers.get("authorization"), keys)
+        exchange.key = key = await authenticate(connection.headers.get("authorization"), keys)
         exchange.facts["key"] = key.id
-        limit = key.per_minute * (POLLS_PER_COMPRESSION if budget == "poll" else 1)
-        window = await limiter.spend(budget, key.id, limit)
-        exchange.headers += rate_headers(budget, window)
-        if not window.allowed:
-            raise _refused(window)
+        text = connection.headers.get(IDEMPOTENCY_KEY)
+        if once is not None and text is not None and is_idempotency_key(text):
+            exchange.claim = await once.claim(key.account, text)
+        try:
+            await charge(exchange, limiter, budget)
+        except BaseException:
+            if once is not None and exchange.claim is not None and exchange.claim.is_mine:
+                await once.release(exchange.claim)
+            raise
 
     return admit
+
+
+async def charge(exchange: Exchange, limiter: Limiter, budget: Budget) -> None:
+    """Spend one request from its key's budget, and put the headers that tell of it into the answer.
+
+    A repetition of an idempotent request costs nothing but a poll, so that it cannot be repeated without end.
+
+    Raises
+    ------
+    ServiceError
+        429 `rate_limit_exceeded`.
+    """
+    key = exchange.caller
+    is_repetition = exchange.claim is not None and not exchange.claim.is_mine
+    limit = key.per_minute * (POLLS_PER_COMPRESSION if budget == "poll" else 1)
+    window = await limiter.spend(budget, key.id, limit, 0 if is_repetition else 1)
+    told = rate_headers(budget, window)
+    names = {name for name, _ in told}
+    exchange.headers = [pair for pair in exchange.headers if pair[0] not in names] + told
+    if is_repetition:
+        window = await limiter.spend("poll", key.id, key.per_minute * POLLS_PER_COMPRESSION)
+    if not window.allowed:
+        raise _refused(window)
+
+
+def is_idempotency_key(text: str) -> bool:
+    """Whether an `Idempotency-Key` is one: 1 to 255 printable ASCII characters."""
+    return 0 < len(text) <= MAX_IDEMPOTENCY_KEY and text.isascii() and text.isprintable()
 
 
 def rate_headers(budget: Budget, window: Window) -> list[tuple[bytes, bytes]]:

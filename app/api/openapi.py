@@ -8,33 +8,48 @@ here, and a test holds them against the routes.
 from importlib.metadata import version
 from typing import Final
 
-from app.api.glossary import HEADERS, errors, megabytes
+from app.api.glossary import duration, errors, megabytes
+from app.api.glossary_values import REQUEST_HEADERS
 from app.api.limits import POLLS_PER_COMPRESSION
 from app.api.multipart import FILE
-from app.api.openapi_components import RATE_HEADERS, Json, components, headers, refusals
+from app.api.openapi_components import (
+    RATE_HEADERS,
+    TICKET,
+    Json,
+    components,
+    example,
+    headers,
+    json_of,
+    refusals,
+    request_headers,
+)
+from app.api.openapi_jobs import download, files, job_ended, status
 from app.api.parameters import MAX_BODY_BYTES, URL
 from app.errors import STATUS
+from app.ports.blobs import FILES_PATH
 from app.ports.keys import PER_MINUTE
 from app.ports.limiter import WINDOW_S
+from app.service import job_blobs
 from app.settings import Settings
 from pixels.formats import FORMATS
 
-#: Codes that each operation of this version can answer.
+#: Codes that an operation can answer; those about jobs have theirs in `openapi_jobs`.
 COMPRESS_CODES: Final = (
-    *("missing_source", "invalid_param", "invalid_url", "unauthorized", "request_timeout", "file_too_large"),
-    *("image_too_large", "unsupported_format", "fetch_failed", "decode_failed", "rate_limit_exceeded"),
-    *("compression_failed", "overloaded", "unavailable"),
+    *("missing_source", "invalid_param", "invalid_url", "unauthorized", "request_timeout", "idempotency_conflict"),
+    *("file_too_large", "image_too_large", "unsupported_format", "fetch_failed", "decode_failed"),
+    *("rate_limit_exceeded", "compression_failed", "overloaded", "unavailable"),
 )
-JOB_CODES: Final = ("unauthorized", "not_found", "rate_limit_exceeded", "compression_failed", "unavailable")
 READY_CODES: Final = ("unavailable",)
-#: Codes of no operation: a wrong method is refused before one is chosen, and the others come with jobs.
-OTHER_CODES: Final = tuple(code for code in STATUS if code not in {*COMPRESS_CODES, *JOB_CODES, *READY_CODES})
+#: Codes of no operation: a wrong method is refused before one is chosen.
+OTHER_CODES: Final = ("method_not_allowed",)
 
 _RESULT_HEADERS: Final = (
     *("Content-Disposition", "X-Original-Size", "X-Compressed-Size", "X-Savings-Percent", "X-Format", "X-Quality"),
-    *("X-Width", "X-Height", "X-Job-Id", "Server-Timing", "Cache-Control", "X-Content-Type-Options", "X-Request-Id"),
+    *("X-Width", "X-Height", "X-Job-Id", "Cache-Control", "X-Content-Type-Options", "X-Request-Id"),
 )
-_SOMETIMES_HEADERS: Final = ("X-Distance", "X-Original-Returned")
+_SOMETIMES_HEADERS: Final = ("X-Distance", "X-Original-Returned", "X-Cache", "Server-Timing")
+_TICKET_HEADERS: Final = ("X-Job-Id", "Cache-Control", "X-Request-Id")
+_FILES: Final = FILES_PATH + job_blobs.result("{id}")
 
 
 def document(settings: Settings) -> Json:
@@ -53,31 +68,20 @@ def document(settings: Settings) -> Json:
             {"name": "Compression", "description": "An image in, a smaller one out."},
             {
                 "name": "Jobs",
-                "description": "For large files, in a later version. The paths are there and know no job.",
+                "description": "What is large is compressed later, and everything can be downloaded again.",
             },
             {"name": "Health", "description": "For probes. No key is needed."},
         ],
         "paths": {
             "/api/v1/compress": {"post": _compress(settings)},
-            "/api/v1/status/{id}": {
-                "get": _of_a_job(
-                    settings,
-                    operation_id="get_status",
-                    summary="How does a job stand?",
-                    coming="it will tell the job's state, its sizes and where to download the result.",
-                )
-            },
-            "/api/v1/download/{id}": {
-                "get": _of_a_job(
-                    settings,
-                    operation_id="download_result",
-                    summary="Download a job's result",
-                    coming="it will redirect (302) to an address that serves the file for up to an hour.",
-                )
-            },
+            "/api/v1/status/{id}": {"get": status(settings)},
+            "/api/v1/download/{id}": {"get": download(settings)},
+            # Elsewhere links lead to the store's own server.
+            **({} if settings.store_url.startswith("s3://") else {_FILES: files(settings)}),
             "/health/live": {"get": _live()},
             "/health/ready": {"get": _ready(settings)},
         },
+        "webhooks": {"job_ended": {"post": job_ended(settings)}},
         "components": components(settings, OTHER_CODES),
     }
 
@@ -90,6 +94,10 @@ def _introduction(settings: Settings) -> str:
     ]
     limits = ", ".join(f"{plan} {count}" for plan, count in PER_MINUTE.items())
     small, large = megabytes(settings.sync_max_bytes), megabytes(settings.max_bytes)
+    kept = "of jobs, and of what was answered at once," if settings.keep_sync_results else "of jobs"
+    again = " Until then the same source with the same fields gets the same result, without another encode."
+    if not settings.reuse_results:
+        again = ""
     return "\n".join(
         (
             "Send an image, get a smaller one that looks the same.",
@@ -97,9 +105,10 @@ def _introduction(settings: Settings) -> str:
             f"**Limits.** Compressions in {WINDOW_S} seconds: {limits}; a custom plan has its own number. Polling has "
             f"a budget of its own, {POLLS_PER_COMPRESSION} times that. A refused request is not counted.",
             "",
-            f"**Not in this version.** Files of {small} to {large} are refused with `file_too_large`, and `url` with "
-            "`fetch_failed`. `webhook_url` is checked and never called; `Idempotency-Key` is not read. Jobs, their "
-            "status, downloads and webhooks come with a later version.",
+            f"**Large files.** What has {small} to {large} becomes a job: the answer is 202 with an id. Poll its "
+            "status, or name a `webhook_url` that is called when it has ended; then download the result.",
+            "",
+            f"**Results** {kept} are kept for {duration(settings.result_ttl_s)}, then deleted.{again}",
             "",
             "**Errors** have one shape, for unknown paths too: a status, a code to act on and a message to read.",
             "",
@@ -118,9 +127,11 @@ def _compress(settings: Settings) -> Json:
         "tags": ["Compression"],
         "summary": "Compress an image",
         "description": (
-            f"Files under {megabytes(settings.sync_max_bytes)} are answered at once with the compressed file. Where "
-            "neither format nor size was to change, it is not larger than the source."
+            f"What has less than {megabytes(settings.sync_max_bytes)} is answered at once with the compressed file; "
+            f"what has up to {megabytes(settings.max_bytes)} becomes a job. Where neither format nor size was to "
+            "change, the result is not larger than the source."
         ),
+        "parameters": request_headers(REQUEST_HEADERS, required=False),
         "requestBody": {
             "required": True,
             "description": (
@@ -147,28 +158,16 @@ def _compress(settings: Settings) -> Json:
                     one.media_type: {"schema": {"type": "string", "format": "binary"}} for one in FORMATS.values()
                 },
             },
+            "202": {
+                "description": "The job was taken.",
+                "headers": {
+                    **headers((*_TICKET_HEADERS, *RATE_HEADERS)),
+                    **headers(("X-Cache",), required=False),
+                },
+                "content": json_of("Ticket", examples={"processing": example(*TICKET, status="processing")}),
+            },
             **refusals(settings, COMPRESS_CODES),
         },
-    }
-
-
-def _of_a_job(settings: Settings, *, operation_id: str, summary: str, coming: str) -> Json:
-    return {
-        "operationId": operation_id,
-        "tags": ["Jobs"],
-        "summary": summary,
-        "description": f"This version keeps no jobs and answers 404 to every id. In a later one, {coming}",
-        "parameters": [
-            {
-                "name": "id",
-                "in": "path",
-                "required": True,
-                "description": "A job's id, as `X-Job-Id` gives it.",
-                "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
-                "example": HEADERS["X-Job-Id"].example,
-            }
-        ],
-        "responses": refusals(settings, JOB_CODES),
     }
 
 

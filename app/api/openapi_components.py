@@ -1,10 +1,11 @@
 """The pieces of the OpenAPI document: schemas, response headers, and the refusals of an operation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 from app.api import glossary
+from app.api.glossary_values import HEADERS, PROPERTIES, Value
 from app.api.multipart import FILE
 from app.api.parameters import URL
 from app.errors import STATUS
@@ -19,8 +20,20 @@ RATE_HEADERS: Final = (
     "RateLimit-Policy",
     "RateLimit",
 )
+#: The properties of a job that was just taken, and of a complete one.
+TICKET: Final = ("id", "status", "poll_url", "estimated_seconds")
+COMPLETE: Final = (
+    *("id", "status", "download_url", "original_size", "compressed_size", "savings_percent", "format", "dimensions"),
+    "expires_at",
+)
 #: What the answers of a status carry besides.
-_HEADERS_OF: Final = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",), 503: ("Retry-After",)}
+_HEADERS_OF: Final = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    416: ("Content-Range",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
 #: Told before the request is counted, so without the counter's headers.
 _UNCOUNTED: Final = frozenset({401})
 #: Told before or after it.
@@ -35,6 +48,10 @@ def components(settings: Settings, other_codes: Iterable[str]) -> Json:
         "schemas": {
             "Upload": _fields(settings, sources=(FILE, URL)),
             "Address": _fields(settings, sources=(URL,)),
+            "Ticket": _job(TICKET, status="processing"),
+            "Processing": _job(("id", "status"), status="processing"),
+            "Complete": _job(COMPLETE, status="complete"),
+            "Failed": _job(("id", "status", "error"), status="failed"),
             "Error": _error_shape(),
         },
         "responses": refusals(settings, other_codes, counted=False),
@@ -46,10 +63,50 @@ def components(settings: Settings, other_codes: Iterable[str]) -> Json:
 
 def headers(names: Iterable[str], *, required: bool = True) -> Json:
     """Describe response headers: those that are always there, or those that may be."""
+    return {name: {**_described(HEADERS[name]), "required": required} for name in HEADERS if name in names}
+
+
+def request_headers(values: Mapping[str, Value], *, required: bool) -> list[Json]:
+    """Describe headers of a request."""
+    return [{"name": name, "in": "header", "required": required, **_described(value)} for name, value in values.items()]
+
+
+def json_of(*schemas: str, examples: Mapping[str, Json]) -> Json:
+    """Describe a JSON body that has one of these schemas."""
+    references = [{"$ref": f"#/components/schemas/{name}"} for name in schemas]
     return {
-        name: {"description": one.meaning, "required": required, "schema": one.schema, "example": one.example}
-        for name, one in glossary.HEADERS.items()
-        if name in names
+        "application/json": {
+            "schema": references[0] if len(references) == 1 else {"oneOf": references},
+            "examples": {name: {"value": value} for name, value in examples.items()},
+        }
+    }
+
+
+def example(*names: str, **different: Any) -> Json:
+    """Make the JSON with these properties of a job, each its example or what is given."""
+    return {name: different.get(name, PROPERTIES[name].example) for name in names}
+
+
+def _described(value: Value) -> Json:
+    return {"description": value.meaning, "schema": value.schema, "example": value.example}
+
+
+def _job(names: Iterable[str], *, status: str) -> Json:
+    """Write the schema of the JSON that tells of a job with this status."""
+    properties = {
+        name: {
+            **PROPERTIES[name].schema,
+            "description": PROPERTIES[name].meaning,
+            "examples": [PROPERTIES[name].example],
+        }
+        for name in names
+    }
+    properties["status"] = {"const": status, "description": PROPERTIES["status"].meaning}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
     }
 
 

@@ -1,15 +1,17 @@
-"""What is sent back: the compressed file with its headers, or an error in the one shape."""
+"""What is sent back: the compressed file with its headers, what is known of a job, or an error in the one shape."""
 
 from typing import Any
 
+import orjson
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.response.base import ASGIResponse
 
-from app.api.exchange import new_id
 from app.errors import ServiceError
-from app.service.encoders import Encoded
+from app.ports.jobs import Job, Outcome
+from app.service.compress import Answer, Ticket
+from app.service.job_reply import describe, savings_percent
 from pixels.formats import FORMATS
 
 _log = structlog.get_logger(__name__)
@@ -20,37 +22,71 @@ class ClientGone(Exception):
     """The client hung up before its request had arrived: there is nobody to answer."""
 
 
-def compressed(result: Encoded, original_size: int) -> ASGIResponse:
+def compressed(answer: Answer) -> ASGIResponse:
     """The 200 of a compression."""
-    facts, size = result.facts, len(result.data)
-    kind = FORMATS[facts.format]
+    outcome, size = answer.outcome, answer.job.original_size
+    kind = FORMATS[outcome.format]
     headers = {
         "content-disposition": f'attachment; filename="compressed.{kind.extension}"',
-        "x-original-size": str(original_size),
-        "x-compressed-size": str(size),
-        "x-savings-percent": str(savings_percent(original_size, size)),
+        "x-original-size": str(size),
+        "x-compressed-size": str(outcome.size),
+        "x-savings-percent": str(savings_percent(size, outcome.size)),
         "x-format": kind.name,
-        "x-job-id": new_id(),
-        "x-quality": str(facts.quality),
-        "x-width": str(facts.width),
-        "x-height": str(facts.height),
+        "x-job-id": answer.job.id,
+        "x-width": str(outcome.width),
+        "x-height": str(outcome.height),
         "x-content-type-options": "nosniff",
         "cache-control": "no-store",
-        "server-timing": (
-            f"queue;dur={result.queue_ms:.1f}, decode;dur={facts.decode_ms:.1f}, "
-            f"search;dur={facts.search_ms:.1f}, encode;dur={facts.encode_ms:.1f}"
-        ),
+        **_quality_headers(outcome),
     }
-    if facts.distance is not None:
-        headers["x-distance"] = f"{facts.distance:.3f}"
-    if facts.original_returned:
+    if answer.timings_ms:
+        headers["server-timing"] = ", ".join(f"{stage};dur={ms:.1f}" for stage, ms in answer.timings_ms.items())
+    if outcome.original_returned:
         headers["x-original-returned"] = "true"
-    return ASGIResponse(body=result.data, media_type=kind.media_type, headers=headers)
+    if answer.cache is not None:
+        headers["x-cache"] = answer.cache
+    return ASGIResponse(body=answer.data, media_type=kind.media_type, headers=headers)
 
 
-def savings_percent(original_size: int, compressed_size: int) -> int:
-    """How much smaller, in whole percent rounded to nearest (halves up), never negative."""
-    return max(0, (200 * (original_size - compressed_size) + original_size) // (2 * original_size))
+def accepted(ticket: Ticket) -> ASGIResponse:
+    """The 202 of a job that was taken."""
+    body = {
+        "id": ticket.job.id,
+        "status": "processing",
+        "poll_url": f"/api/v1/status/{ticket.job.id}",
+        "estimated_seconds": ticket.estimated_s,
+    }
+    headers = {"x-job-id": ticket.job.id} | ({} if ticket.cache is None else {"x-cache": ticket.cache})
+    return _json(body, status=202, headers=headers)
+
+
+def status(job: Job) -> ASGIResponse:
+    """How a job stands."""
+    headers = {} if job.outcome is None else _quality_headers(job.outcome)
+    return _json(describe(job, f"/api/v1/download/{job.id}"), headers=headers)
+
+
+def redirect(url: str) -> ASGIResponse:
+    """The 302 to a download."""
+    return ASGIResponse(
+        status_code=302, media_type="text/plain", headers={"location": url, "cache-control": "no-store"}
+    )
+
+
+def _quality_headers(outcome: Outcome) -> dict[str, str]:
+    headers = {"x-quality": str(outcome.quality)}
+    if outcome.distance is not None:
+        headers["x-distance"] = f"{outcome.distance:.3f}"
+    return headers
+
+
+def _json(body: dict[str, Any], *, status: int = 200, headers: dict[str, str]) -> ASGIResponse:
+    return ASGIResponse(
+        body=orjson.dumps(body),
+        status_code=status,
+        media_type="application/json",
+        headers={"cache-control": "no-store", **headers},
+    )
 
 
 def error(request: Request[Any, Any, Any], exception: Exception) -> Response[Any]:

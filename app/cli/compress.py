@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.api.parameters import parse_parameters
-from app.api.replies import savings_percent
 from app.errors import ServiceError
+from app.service.job_reply import savings_percent
 from app.settings import Settings
 from pixels.formats import FORMATS
 from pixels.options import Limits, Options

@@ -5,6 +5,7 @@ this was measured, beside an encode of 8 ms), so buffers are kept and used again
 own, and a process is handed just the one that holds its job: it never sees another upload under way.
 """
 
+import contextlib
 import mmap
 import os
 import tempfile
@@ -47,9 +48,15 @@ class SharedBuffer:
         """The first `count` bytes, or as many as there are."""
         return self._map[: min(count, self.size)]
 
+    def view(self) -> memoryview:
+        """What was written, where it lies; it changes when the buffer is lent again."""
+        return memoryview(self._map)[: self.size]
+
     def close(self) -> None:
         """Give the memory back."""
-        self._map.close()
+        # A thread that was told to stop may still hold a view: then the memory goes with that.
+        with contextlib.suppress(BufferError):
+            self._map.close()
         os.close(self.descriptor)
 
 

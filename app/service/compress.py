@@ -1,63 +1,175 @@
-"""What POST /compress does once it has a file and its options."""
+"""What POST /compress does once it has a source and its options: an answer at once, or a job."""
+
+import math
+import time
+from dataclasses import dataclass
 
 import msgspec
 
-from app.errors import ServiceError, invalid_param
+from app.ports.blobs import BlobsUnavailable
+from app.ports.jobs import Job, Jobs, JobsUnavailable, Lane, Outcome
 from app.service.encoders import Encoded, Encoders
-from app.service.netguard import ForbiddenUrl, parse_public_url
+from app.service.results import Results
+from app.service.reuse import CacheState, Reuse
+from app.service.source_parts import unavailable
 from app.service.upload import Upload
 from pixels.options import Options
 
 
-class Compressor:
-    """Compresses uploads, as many at once as there are encode processes."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A result that is returned at once.
 
-    def __init__(self, encoders: Encoders, *, smart_distance: float) -> None:
+    Attributes
+    ----------
+    timings_ms
+        By stage: queue, decode, search, encode. Empty where nothing was encoded.
+    cache
+        How it came about; None where nothing is ever shared.
+    """
+
+    job: Job
+    outcome: Outcome
+    data: bytes
+    timings_ms: dict[str, float]
+    cache: CacheState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A job that was taken, and the whole seconds until it is expected to be complete."""
+
+    job: Job
+    estimated_s: int
+    cache: CacheState | None
+
+
+class Compressor:
+    """Compresses small sources at once, as many as there are encode processes, and queues large ones.
+
+    Parameters
+    ----------
+    keeps_results
+        Whether what was answered at once can be downloaded afterwards.
+    keep_s
+        How long, counted from completion.
+    """
+
+    def __init__(
+        self,
+        encoders: Encoders,
+        jobs: Jobs,
+        reuse: Reuse,
+        results: Results,
+        *,
+        smart_distance: float,
+        keeps_results: bool,
+        keep_s: float,
+    ) -> None:
         self._encoders = encoders
+        self._jobs = jobs
+        self._reuse = reuse
+        self._results = results
         self._smart_distance = smart_distance
+        self._keeps_results = keeps_results
+        self._keep_s = keep_s
 
     def refuse_if_full(self) -> None:
         """Raise 503 `overloaded` while there is no room, before a body is read."""
         self._encoders.slots.refuse_if_full()
 
-    async def compress(self, upload: Upload, options: Options) -> Encoded:
-        """Compress one file and give its memory back.
+    async def compress(self, upload: Upload, options: Options, *, account: str, lane: Lane, keep: bool) -> Answer:
+        """Compress a small source.
+
+        Parameters
+        ----------
+        keep
+            Keep the result even where the setting says that none is, and return when it is kept.
 
         Raises
         ------
         ServiceError
             413, 415, 422, 500 or 503, each with its reason.
         """
-        options = msgspec.structs.replace(options, smart_distance=self._smart_distance)
+        job = self._make_job(upload, options, account, lane, webhook_url="")
+        found = await self._reuse.find(job.content_key)
+        if found is not None:
+            answer = Answer(self._finish(job, found.outcome), found.outcome, found.data, {}, "hit")
+        else:
+            encoded, state = await self._reuse.share(job.content_key, lambda: self._encode(upload, job.options))
+            outcome = outcome_of(encoded)
+            cache = state if job.content_key else None
+            answer = Answer(self._finish(job, outcome), outcome, encoded.data, _timings_of(encoded), cache)
+        if self._keeps_results or keep:
+            await self._results.keep(answer.job, answer.data, copy_of=found.job_id if found else None)
+        if keep and not await self._results.written(answer.job.id):
+            raise unavailable()
+        return answer
+
+    async def submit(self, upload: Upload, options: Options, *, account: str, lane: Lane, webhook_url: str) -> Ticket:
+        """Make a job of a large source, which then is the job's.
+
+        Raises
+        ------
+        ServiceError
+            503 `unavailable`: the store or the queue does not answer.
+        """
+        await upload.finish()
+        job = self._make_job(upload, options, account, lane, webhook_url)
         try:
-            return await self._encoders.encode(upload.source, options)
-        finally:
-            upload.release()
+            known = await self._jobs.find_content(job.content_key) if job.content_key else None
+            # Even where this fails, the job may have been taken. If it was not, the sweeper removes the parts.
+            upload.parts.keep()
+            expected_s = await self._jobs.submit(job)
+        except (JobsUnavailable, BlobsUnavailable):
+            raise unavailable() from None
+        cache: CacheState | None = None
+        if job.content_key:
+            cache = "hit" if known else "miss"
+        return Ticket(job, math.ceil(expected_s), cache)
+
+    async def _encode(self, upload: Upload, options: Options) -> Encoded:
+        with upload.handed_over() as source:
+            return await self._encoders.encode(source, options)
+
+    def _finish(self, job: Job, outcome: Outcome) -> Job:
+        now = time.time()
+        return msgspec.structs.replace(job, state="complete", finished=now, expires=now + self._keep_s, outcome=outcome)
+
+    def _make_job(self, upload: Upload, options: Options, account: str, lane: Lane, webhook_url: str) -> Job:
+        options = msgspec.structs.replace(options, smart_distance=self._smart_distance)
+        return Job(
+            id=upload.parts.job_id,
+            account=account,
+            lane=lane,
+            options=options,
+            original_size=upload.size,
+            created=time.time(),
+            source_parts=upload.parts.count,
+            content_key=self._reuse.key(account, upload.digest, options),
+            webhook_url=webhook_url,
+        )
 
 
-def check_webhook_url(url: str) -> None:
-    """Refuse a webhook address that is not https and public.
+def outcome_of(encoded: Encoded) -> Outcome:
+    """Take from an encode what is kept of it."""
+    facts = encoded.facts
+    return Outcome(
+        size=len(encoded.data),
+        format=facts.format,
+        width=facts.width,
+        height=facts.height,
+        quality=facts.quality,
+        distance=facts.distance,
+        original_returned=facts.original_returned,
+    )
 
-    Raises
-    ------
-    ServiceError
-        400 `invalid_param`.
-    """
-    try:
-        parse_public_url(url, schemes=frozenset({"https"}))
-    except ForbiddenUrl as error:
-        raise invalid_param("webhook_url", str(error)) from None
 
-
-def check_source_url(url: str) -> None:
-    """Refuse an image address that is not http or https and public.
-
-    Raises
-    ------
-    ServiceError
-        400 `invalid_url`.
-    """
-    try:
-        parse_public_url(url, schemes=frozenset({"http", "https"}))
-    except ForbiddenUrl as error:
-        raise ServiceError("invalid_url", str(error), param="url") from None
+def _timings_of(encoded: Encoded) -> dict[str, float]:
+    facts = encoded.facts
+    return {
+        "queue": encoded.queue_ms,
+        "decode": facts.decode_ms,
+        "search": facts.search_ms,
+        "encode": facts.encode_ms,
+    }

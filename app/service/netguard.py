@@ -6,14 +6,11 @@ one (DNS rebinding). The errors know no HTTP status: the caller maps them.
 """
 
 import asyncio
-import contextlib
 import re
-import socket
-import threading
 from collections.abc import Awaitable, Callable, Sequence
-from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, TypeAlias, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import idna
 import msgspec
@@ -27,7 +24,6 @@ MAX_HOST_LENGTH: Final = 253
 #: Where web servers listen. Everything else could be another protocol that swallows HTTP (Redis, SMTP).
 PORTS: Final = frozenset({80, 443, 8080, 8443})
 LOOKUP_TIMEOUT_S: Final = 5.0
-MAX_LOOKUPS: Final = 64
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 #: Endings that only a private resolver answers: RFC 6761, 6762 (appendix G), 8375, ICANN's .internal, the names that
@@ -37,9 +33,15 @@ _INTERNAL_ENDINGS: Final = frozenset(
     | {"localdomain6", "private", "svc"}
 )
 
+#: What images may be fetched over.
+HTTP_SCHEMES: Final = frozenset({"http", "https"})
+HTTPS_ONLY: Final = frozenset({"https"})
+
 _FORBIDDEN_CHARACTERS: Final = re.compile(r"[\x00-\x20\x7f-\x9f\s\\\ud800-\udfff]")
 #: RFC 3986, section 3, with an authority that must be there: scheme, authority, path and query, and the fragment.
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]+)([^#]*)(?:#.*)?")
+#: A reference that begins so is absolute (RFC 3986, section 4.1). "http:x" too, which urljoin() takes for a path.
+_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 #: Host and port. The brackets admit no zone identifier, the port no leading zero.
 _AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+))(?::([1-9][0-9]{0,4}))?")
 #: Underscores are no host names by RFC 1123, yet buckets and image hosts have them.
@@ -74,7 +76,7 @@ class Target(msgspec.Struct, frozen=True):
     host
         ASCII in lower case, without a trailing dot; an IPv6 address without brackets.
     port
-        One of `PORTS`.
+        One of `PORTS`, or of those that were given instead.
     address
         The host where it is an address and no name; public.
     """
@@ -86,7 +88,7 @@ class Target(msgspec.Struct, frozen=True):
     address: Address | None = None
 
 
-def parse_public_url(text: str, *, schemes: frozenset[str]) -> Target:
+def parse_public_url(text: str, *, schemes: frozenset[str], ports: frozenset[int] = PORTS) -> Target:
     """Judge a URL by its text alone; a name's addresses are left to `resolve_public`.
 
     Stricter than RFC 3986 and than browsers wherever two parsers could read a different host: nothing is repaired,
@@ -98,11 +100,13 @@ def parse_public_url(text: str, *, schemes: frozenset[str]) -> Target:
         An absolute URL of at most `MAX_URL_LENGTH` characters.
     schemes
         Those of ``http`` and ``https`` that may be used.
+    ports
+        Those that may be used; tests have servers elsewhere.
 
     Raises
     ------
     ForbiddenUrl
-        The URL is malformed or ambiguous, has another scheme, another port than `PORTS` or credentials, or its host
+        The URL is malformed or ambiguous, has another scheme, another port than `ports` or credentials, or its host
         is internal by its name or its address.
     """
     if len(text) > MAX_URL_LENGTH:
@@ -122,8 +126,8 @@ def parse_public_url(text: str, *, schemes: frozenset[str]) -> Target:
         raise ForbiddenUrl("The URL's host or port is malformed.")
     host = _parse_literal(place[1], IPv6Address) if place[1] else _parse_host(place[2])
     port = int(place[3] or _DEFAULT_PORTS[scheme])
-    if port not in PORTS:
-        raise ForbiddenUrl(f"The URL's port must be one of {', '.join(map(str, sorted(PORTS)))}.")
+    if port not in ports:
+        raise ForbiddenUrl(f"The URL's port must be one of {', '.join(map(str, sorted(ports)))}.")
     netloc = f"[{host}]" if isinstance(host, IPv6Address) else str(host)
     if port != _DEFAULT_PORTS[scheme]:
         netloc += f":{port}"
@@ -135,6 +139,33 @@ def parse_public_url(text: str, *, schemes: frozenset[str]) -> Target:
         port=port,
         address=None if isinstance(host, str) else host,
     )
+
+
+def parse_redirect(location: str, base: Target, *, ports: frozenset[int] = PORTS) -> Target:
+    """Judge where an answer of `base` redirects to, as strictly as a customer's URL, and never from https to http.
+
+    Parameters
+    ----------
+    location
+        What its ``Location`` says: an absolute URL, or a reference relative to `base`.
+
+    Raises
+    ------
+    ForbiddenUrl
+        As `parse_public_url`.
+    """
+    # Before urljoin(), which would drop some of these.
+    if _FORBIDDEN_CHARACTERS.search(location):
+        raise ForbiddenUrl("The URL redirects to one with a space, a control character or a backslash.")
+    schemes = HTTPS_ONLY if base.scheme == "https" else HTTP_SCHEMES
+    try:
+        text = location if _ABSOLUTE.match(location) else urljoin(base.url, location)
+    except ValueError:  # of brackets, and of characters that stand for others in a host
+        raise ForbiddenUrl("The URL redirects to one that is malformed.") from None
+    try:
+        return parse_public_url(text, schemes=schemes, ports=ports)
+    except ForbiddenUrl as error:
+        raise ForbiddenUrl(f"The URL redirects to one that is refused. {error}") from None
 
 
 def _parse_host(text: str) -> str | IPv4Address:
@@ -168,11 +199,20 @@ def _parse_literal(text: str, kind: type[_Literal]) -> _Literal:
 
 
 async def resolve_public(
-    target: Target, resolver: Resolver, *, timeout_s: float = LOOKUP_TIMEOUT_S
+    target: Target,
+    resolver: Resolver,
+    *,
+    timeout_s: float = LOOKUP_TIMEOUT_S,
+    allowed: Callable[[Address], bool] = is_public,
 ) -> tuple[Address, ...]:
     """Find the addresses of a target's host, in one look-up; in none where the host is an address itself.
 
     One address that is not public spoils them all: such a record is an attempt, or belongs to somebody's own network.
+
+    Parameters
+    ----------
+    allowed
+        Which addresses are public; tests have servers on others.
 
     Returns
     -------
@@ -188,7 +228,7 @@ async def resolve_public(
     """
     literal = target.address
     addresses = [literal] if literal is not None else await _look_up(target.host, resolver, timeout_s)
-    if not all(map(is_public, addresses)):
+    if not all(map(allowed, addresses)):
         raise ForbiddenUrl(f"The host {target.host} has an address that is not public.")
     return tuple(addresses)
 
@@ -202,55 +242,3 @@ async def _look_up(host: str, resolver: Resolver, timeout_s: float) -> Sequence[
     if not addresses:
         raise UnresolvableHost(f"The host {host} has no addresses.")
     return addresses
-
-
-class SystemResolver:
-    """The operating system's resolver, with a bound on the look-ups under way; belongs to one event loop.
-
-    A look-up in the C library can neither be cancelled nor given a time limit, so it keeps its place until the library
-    gives up, whether or not somebody still waits. Its thread is a daemon of our own: an executor's threads are joined
-    at exit, and the process would stay for as long as a name server is silent.
-    """
-
-    def __init__(self, max_lookups: int = MAX_LOOKUPS) -> None:
-        self._places = asyncio.Semaphore(max_lookups)
-
-    async def __call__(self, host: str) -> Sequence[Address]:
-        """Find all addresses of `host`, those of a family that this machine cannot reach included.
-
-        Waits for a place where `max_lookups` are taken. Raises OSError (socket.gaierror) where the look-up fails.
-        """
-        await self._places.acquire()
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Sequence[Address]] = loop.create_future()
-
-        def settle(outcome: Sequence[Address] | Exception) -> None:
-            self._places.release()
-            if answer.done():  # nobody waits any more
-                return
-            if isinstance(outcome, Exception):
-                answer.set_exception(outcome)
-            else:
-                answer.set_result(outcome)
-
-        def look_up() -> None:
-            outcome: Sequence[Address] | Exception
-            try:
-                outcome = _addresses_of(host)
-            except Exception as error:
-                outcome = error
-            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-                loop.call_soon_threadsafe(settle, outcome)
-
-        try:
-            threading.Thread(target=look_up, name="look-up", daemon=True).start()
-        except RuntimeError as error:  # the system gives no more threads
-            self._places.release()
-            raise OSError("no thread for a look-up") from error
-        return await answer
-
-
-def _addresses_of(host: str) -> Sequence[Address]:
-    # No AI_ADDRCONFIG: a record that this machine cannot reach may still be the one that gives a name away.
-    found = socket.getaddrinfo(host.encode("ascii"), None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(ip_address(endpoint[0]) for *_, endpoint in found))
