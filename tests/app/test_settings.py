@@ -8,6 +8,8 @@ import pytest
 from app.settings import InvalidSettings, Settings
 
 README = Path(__file__).parents[2] / "README.md"
+#: `bool("false")` is true.
+_READ = {"true": True, "false": False}
 
 
 def test_the_readme_lists_every_setting_with_its_default() -> None:
@@ -17,11 +19,11 @@ def test_the_readme_lists_every_setting_with_its_default() -> None:
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) == 5 and re.match(r"`[A-Z]", cells[1]):
             values = re.findall(r"`([^`]*)`", cells[2]) or [""]
-            told.update(zip(re.findall(r"`([A-Z_]+)`", cells[1]), values, strict=True))
+            told.update(zip(re.findall(r"`([A-Z0-9_]+)`", cells[1]), values, strict=True))
     assert set(told) == {name.upper() for name in Settings.__struct_fields__}
     for name, text in told.items():
         value = getattr(defaults, name.lower())
-        assert type(value)(text) == value, name
+        assert type(value)(_READ.get(text, text)) == value, name
 
 
 def test_empty_variables_mean_the_default() -> None:
@@ -38,6 +40,11 @@ def test_empty_variables_mean_the_default() -> None:
         ("LOG_LEVEL", "loud"),
         ("DATA_DIR", "/" + "d" * 100),
         ("SYNC_MAX_BYTES", str(10**9)),
+        ("JOB_SEARCH_S", "120"),
+        ("RESULT_TTL_S", "0"),
+        ("KEEP_SYNC_RESULTS", "maybe"),
+        ("STORE_URL", "ftp://host/images"),
+        ("PUBLIC_URL", "images.test"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: str) -> None:

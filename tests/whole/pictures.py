@@ -37,7 +37,7 @@ def opened(data: bytes) -> Image.Image:
 
 def padded_jpeg(data: bytes, size: int) -> bytes:
     """The same JPEG with comments before its first scan, `size` bytes long."""
-    at, need, filler = data.index(b"\xff\xda"), size - len(data), b""
+    at, need, filler = data.index(b"\xff\xda"), size - len(data), bytearray()
     while need:
         step = min(need, 65537)
         if 0 < need - step < 4:  # the shortest comment

@@ -3,19 +3,26 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.whole.public import NetTransport, PublicNet
+
 COMPRESS = "/api/v1/compress"
+#: For clients of what is plain HTTP: each would otherwise read all authorities' certificates, for 40 ms.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 START_S = 60
 STOP_S = 30
 
@@ -23,7 +30,8 @@ STOP_S = 30
 class Service:
     """One running service and what a test wants of it."""
 
-    def __init__(self, command: str = "serve", **environment: str) -> None:
+    def __init__(self, command: str = "serve", *, net: PublicNet | None = None, **environment: str) -> None:
+        self.net = net
         # Short, because a unix socket's path must stay under 108 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="cz-"))
         self.port = free_port()
@@ -47,27 +55,38 @@ class Service:
 
     def start(self) -> "Service":
         with self.log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", self.command],
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+
+            def spawn() -> subprocess.Popen[bytes]:
+                return subprocess.Popen(
+                    [sys.executable, "-m", "app", self.command],
+                    env=self.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+
+            self.process = spawn() if self.net is None else self.net.run(spawn)
         end = time.monotonic() + START_S
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 break
-            with contextlib.suppress(httpx.HTTPError):
-                ready = httpx.get(f"{self.url}/health/ready", timeout=2).status_code == 200
-                # `serve` prints a key once the API answers.
-                if ready and (self.command != "serve" or "Ctrl-C ends it" in self.log()):
-                    return self
+            if self.is_ready():
+                return self
             time.sleep(0.1)
         log_tail = self.log()[-3000:]
         self.stop()
         pytest.fail(f"the service did not get ready:\n{log_tail}")
+
+    def is_ready(self) -> bool:
+        """Whether it has said that it is, and answers."""
+        # `serve` prints a key once the API answers.
+        said = {"serve": "Ctrl-C ends it", "worker": "worker ready"}.get(self.command, "")
+        if said not in self.log() or self.command == "worker":
+            return said in self.log()
+        with contextlib.suppress(httpx.HTTPError), Api(self.url, None, self.net) as anybody:
+            return anybody.get("/health/ready", timeout=2).status_code == 200
+        return False
 
     def stop(self) -> int | None:
         """SIGTERM to the whole group, as a terminal or a supervisor sends it; the exit code."""
@@ -99,15 +118,19 @@ class Service:
         )
 
     def new_key(self, per_minute: int = 100_000, plan: str = "custom") -> str:
+        return self.new_account(per_minute, plan)["key"]
+
+    def new_account(self, per_minute: int = 100_000, plan: str = "custom") -> dict[str, str]:
+        """An account's `key` and `webhook_secret`."""
         limit = ["--per-minute", str(per_minute)] if plan == "custom" else []
         account = f"test-{os.urandom(4).hex()}"
         done = self.run("keys", "create", "--plan", plan, "--account", account, "--json", *limit)
         assert done.returncode == 0, done.stderr
-        key: str = json.loads(done.stdout)["key"]
-        return key
+        made: dict[str, str] = json.loads(done.stdout)
+        return made
 
     def client(self, key: str | None = None, **limits: object) -> "Api":
-        return Api(self.url, key or self.new_key(**limits))  # type: ignore[arg-type]
+        return Api(self.url, key or self.new_key(**limits), self.net)  # type: ignore[arg-type]
 
     def pids(self) -> dict[int, str]:
         """Every process that has this service's data folder in its environment or command, with that command."""
@@ -122,18 +145,51 @@ class Service:
         return found
 
     def encode_pids(self) -> list[int]:
-        """The encode processes: the children of the fork server."""
+        """The encode processes of the API: the children of its fork server."""
         pids = self.pids()
-        servers = {pid for pid, line in pids.items() if "forkserver" in line and _parent(pid) not in _forkservers(pids)}
+        servers = {pid for pid, line in pids.items() if "forkserver" in line and _is(pids.get(_parent(pid)), "api")}
         return [pid for pid in pids if _parent(pid) in servers]
+
+    def worker_pids(self) -> set[int]:
+        """The worker that `serve` runs, and the processes below it; empty while there is none."""
+        pids = self.pids()
+        found = {pid for pid, line in pids.items() if _is(line, "worker")}
+        while more := {pid for pid in pids if _parent(pid) in found} - found:
+            found |= more
+        return found
+
+    def worker_pid(self) -> int:
+        """The worker that `serve` runs, once there is one."""
+        end = time.monotonic() + STOP_S
+        while time.monotonic() < end:
+            for pid, line in self.pids().items():
+                if _is(line, "worker"):
+                    return pid
+            time.sleep(0.05)
+        pytest.fail("no worker runs")
+
+    def api_memory(self) -> int:
+        """Resident bytes of the API's event-loop processes, what they share with encode processes included."""
+        held = 0
+        for pid, line in self.pids().items():
+            with contextlib.suppress(OSError):
+                if _is(line, "api"):
+                    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+                    held += int(found[1]) * 1024 if found else 0
+        return held
+
+    def valkey_pid(self) -> int:
+        """The private Valkey."""
+        [pid] = [pid for pid, line in self.pids().items() if "valkey-server" in line]
+        return pid
 
     def close(self) -> None:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _forkservers(pids: dict[int, str]) -> set[int]:
-    return {pid for pid, line in pids.items() if "forkserver" in line}
+def _is(line: str | None, command: str) -> bool:
+    return line is not None and line.rstrip().endswith(f"-m app {command}")
 
 
 def _parent(pid: int) -> int:
@@ -145,13 +201,14 @@ def _parent(pid: int) -> int:
 class Api(httpx.Client):
     """A client with a key."""
 
-    def __init__(self, url: str, key: str | None) -> None:
+    def __init__(self, url: str, key: str | None, net: PublicNet | None = None) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        super().__init__(base_url=url, headers=headers, timeout=60)
-        self.key = key
+        transport = NetTransport(net, NO_TLS) if net else None
+        super().__init__(base_url=url, headers=headers, timeout=60, verify=NO_TLS, transport=transport)
+        self.key, self.net = key, net
 
-    def compress(self, data: bytes, **fields: str) -> httpx.Response:
-        return self.post(COMPRESS, data=fields, files={"file": ("in", data)})
+    def compress(self, data: bytes, *, headers: Mapping[str, str] | None = None, **fields: str) -> httpx.Response:
+        return self.post(COMPRESS, data=fields, files={"file": ("in", data)}, headers=headers)
 
 
 def free_port() -> int:

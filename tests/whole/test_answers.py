@@ -6,7 +6,7 @@ import pytest
 
 from pixels.distance import measure_distance
 from tests.whole.pictures import encoded, opened, photo
-from tests.whole.service import COMPRESS, Api
+from tests.whole.service import COMPRESS, Api, Service
 
 SOURCE = encoded(photo(), "JPEG", quality=95)
 FORMATS = {"jpeg": "jpg", "png": "png", "webp": "webp", "avif": "avif"}
@@ -25,8 +25,9 @@ def test_every_format_goes_to_every_format(api: Api, source: str, target: str) -
     assert reply.headers["Content-Disposition"] == f'attachment; filename="compressed.{FORMATS[target]}"'
 
 
-def test_the_headers_are_true(api: Api) -> None:
-    reply = api.compress(SOURCE, format="webp", quality="61", max_width="100")
+def test_the_headers_are_true(service: Service) -> None:
+    with service.client() as api:  # an account for which nothing was encoded before
+        reply = api.compress(SOURCE, format="webp", quality="61", max_width="100")
     headers, size = reply.headers, len(reply.content)
     assert headers["X-Original-Size"] == str(len(SOURCE))
     assert headers["X-Compressed-Size"] == headers["Content-Length"] == str(size)
@@ -36,6 +37,7 @@ def test_the_headers_are_true(api: Api) -> None:
     assert "X-Original-Returned" not in headers
     assert re.fullmatch(r"[A-Za-z0-9_-]{6,64}", headers["X-Job-Id"])
     assert headers["X-Request-Id"]
+    assert headers["X-Cache"] == "miss"
     for stage in ("queue", "decode", "search", "encode"):
         assert re.search(rf"\b{stage};dur=\d+\.\d", headers["Server-Timing"])
 

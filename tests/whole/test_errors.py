@@ -99,6 +99,17 @@ def test_a_file_just_under_2_mb_is_compressed(api: Api) -> None:
     assert api.compress(padded_jpeg(JPEG, 2 * MB - 1), quality="50").status_code == 200
 
 
+def test_an_address_that_cannot_be_fetched_is_fetch_failed(api: Api) -> None:
+    assert error_of(api.post(COMPRESS, data={"url": "https://nowhere.invalid/a.jpg"})) == (422, "fetch_failed", None)
+
+
+def test_a_link_that_was_changed_or_asks_for_too_much_is_refused(api: Api, anonymous: Api) -> None:
+    job = api.compress(JPEG).headers["X-Job-Id"]
+    link = api.get(f"/api/v1/download/{job}").headers["Location"]
+    assert error_of(anonymous.get(f"{link}0")) == (403, "link_invalid", None)
+    assert error_of(anonymous.get(link, headers={"Range": "bytes=9999999-"})) == (416, "range_not_satisfiable", None)
+
+
 def test_unknown_paths_and_methods(api: Api, anonymous: Api) -> None:
     assert error_of(anonymous.get("/nope"))[:2] == (404, "not_found")
     assert error_of(api.get("/api/v1/status/unknown"))[:2] == (404, "not_found")
@@ -135,6 +146,11 @@ def test_parameters_come_before_the_source_and_its_type(api: Api) -> None:
     assert error_of(api.compress(GIF, quality="0"))[1:] == ("invalid_param", "quality")
     file_first = [("file", ("a", GIF)), ("quality", (None, "0"))]
     assert error_of(api.post(COMPRESS, files=file_first))[1:] == ("invalid_param", "quality")
+
+
+def test_parameters_come_before_anything_is_fetched(api: Api) -> None:
+    unreachable = {"url": "https://nowhere.invalid/a.jpg", "quality": "0"}
+    assert error_of(api.post(COMPRESS, data=unreachable))[1:] == ("invalid_param", "quality")
 
 
 def test_parameters_come_before_the_counted_size(api: Api) -> None:
