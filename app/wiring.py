@@ -49,6 +49,8 @@ from app.settings import Settings
 _CORES_PER_LOOP: Final = 8
 #: Redis and the store have this long where a job hangs on them: a refusal must still reach the client within 2 s.
 _JOBS_TIMEOUT_S: Final = 1.5
+#: At the end, results that were answered have this long to be written.
+_KEEPING_S: Final = 5.0
 #: A worker has nobody waiting, and rides out more.
 _WORKER_TIMEOUT_S: Final = 5.0
 
@@ -132,7 +134,7 @@ class Parts:
             await self.encoders.start()
             yield
         finally:
-            await self.results.drain()
+            await self.results.drain(within_s=_KEEPING_S)
             self.encoders.close()
             self.buffers.close()
             await self.outbound.close()

@@ -37,6 +37,7 @@ class Results:
         self._waiting_bytes = 0
         self._room = asyncio.Condition()
         self._gate = asyncio.Semaphore(writers)
+        self._is_failing = False
         self._pending: dict[str, tuple[Job, asyncio.Task[bool]]] = {}
 
     async def keep(self, job: Job, data: bytes, *, copy_of: str | None = None) -> None:
@@ -62,21 +63,30 @@ class Results:
         found = self._pending.get(job_id)
         return found is None or await asyncio.shield(found[1])
 
-    async def drain(self) -> None:
-        """Wait until everything is written."""
-        while self._pending:
-            await asyncio.wait([task for _, task in self._pending.values()])
+    async def drain(self, *, within_s: float) -> None:
+        """Wait until everything is written; give up what is not by then."""
+        if not self._pending:
+            return
+        _, late = await asyncio.wait([task for _, task in self._pending.values()], timeout=within_s)
+        for task in late:
+            task.cancel()
+        self.lost += len(late)
+        if late:
+            _log.error("results could not be kept in time", count=len(late))
+            await asyncio.wait(late)
 
     async def _write(self, job: Job, data: bytes, copy_of: str | None) -> bool:
         try:
             async with self._gate:
-                for pause_s in (*_PAUSES_S, None):
+                # In an outage each gets one try: the others, and answers, would wait behind its pauses.
+                for pause_s in (None,) if self._is_failing else (*_PAUSES_S, None):
                     try:
                         # The record first: it has the date when the blob goes.
                         await self._jobs.keep(job)
                         if copy_of is None or not await self._copy(copy_of, job.id):
                             # The client has it already: it need not wait for the disk too.
                             await self._blobs.put(job_blobs.result(job.id), data, durable=False)
+                        self._is_failing = False
                         return True
                     except (JobsUnavailable, BlobsUnavailable) as error:
                         if pause_s is None:
@@ -99,6 +109,7 @@ class Results:
 
     async def _give_up(self, job: Job, error: Exception) -> None:
         self.lost += 1
+        self._is_failing = True
         _log.error("a result could not be kept", job=job.id, reason=str(error))
         try:
             await self._jobs.forget(job.id)

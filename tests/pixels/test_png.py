@@ -21,7 +21,11 @@ def lossless(image: Image.Image) -> bytes:
     return bytes(compress(encoded(image, "png", compress_level=0), Options(quality=100)).data)
 
 
-@pytest.mark.parametrize("picture", [photo(), translucent(), photo().convert("L"), noise(70, 50)], ids=str)
+@pytest.mark.parametrize(
+    "picture",
+    [photo(), translucent(), photo().convert("L"), noise(70, 50)],
+    ids=["photo", "translucent", "grey", "noise"],
+)
 def test_quality_100_gives_every_pixel_back(picture: Image.Image) -> None:
     result = opened(lossless(picture))
     assert np.array_equal(result.convert(picture.mode), picture)
