@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
-from typing import Final
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Final
 
 import structlog
 
@@ -30,7 +32,12 @@ async def _work(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     parts = assemble_worker(settings)
     async with parts.running():
-        behind = [asyncio.create_task(work) for work in (_announce(parts), parts.courier.run(), parts.sweeper.run())]
+        works: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            lambda: _announce(parts),
+            parts.courier.run,
+            parts.sweeper.run,
+        ]
+        behind = [asyncio.create_task(_keep_going(work)) for work in works]
         slots = [asyncio.create_task(_serve_slot(parts, stop)) for _ in range(parts.slots)]
         _log.info("worker ready", worker=parts.name, slots=parts.slots)
         await stop.wait()
@@ -53,9 +60,24 @@ async def _serve_slot(parts: WorkerParts, stop: asyncio.Event) -> None:
         if claim is None:
             continue
         if stop.is_set():
-            await parts.jobs.hand_back(claim)
+            with suppress(JobsUnavailable):
+                await parts.jobs.hand_back(claim)
             return
-        await parts.runner.run(claim)
+        try:
+            await parts.runner.run(claim)
+        except Exception:
+            # The claim runs out and the job is tried again, three times at most: the slot must not end with it.
+            _log.exception("job broke", job=claim.job.id)
+
+
+async def _keep_going(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run what has no end of its own, again where it broke."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            _log.exception("a part of the worker broke")
+        await asyncio.sleep(_PAUSE_S)
 
 
 async def _announce(parts: WorkerParts) -> None:
