@@ -1,6 +1,7 @@
 """Structured logs: one event a line, JSON to a pipe or file and plain text to a terminal.
 
-No line carries a key, a secret, a query string or a file's name: keys appear by their public id only.
+No line carries a key, a secret, a query string or a file's name: keys appear by their public id only. So tracebacks
+come without the variables of their frames.
 """
 
 import logging
@@ -9,6 +10,7 @@ from typing import Any
 
 import orjson
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 from app.settings import Settings
 
@@ -18,9 +20,12 @@ def configure(settings: Settings) -> None:
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     level = getattr(logging, settings.log_level.upper())
     renderer: list[Any] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(serializer=_to_json)]
+        [
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(serializer=_to_json),
+        ]
         if as_json
-        else [structlog.dev.ConsoleRenderer()]
+        else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     )
     structlog.configure(
         processors=[

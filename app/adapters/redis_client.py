@@ -1,6 +1,8 @@
 """The asyncio client of Redis: every command ends in time, and a bounded number of them are under way."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -9,6 +11,7 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 _LUA: Final = Path(__file__).with_name("lua")
@@ -70,7 +73,7 @@ class _Client(Redis):
         self._timeout_s = timeout_s
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        async with _Deadline(self._timeout_s), self._gate:
+        async with _Deadline(self._timeout_s), self._gate, _closed_told(self.connection_pool):
             # redis-py leaves this one method without types.
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
@@ -89,8 +92,21 @@ class _Pipeline(Pipeline):
         self._timeout_s = timeout_s
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        async with _Deadline(self._timeout_s), self._gate:
+        async with _Deadline(self._timeout_s), self._gate, _closed_told(self.connection_pool):
             return await super().execute(raise_on_error)
+
+
+@asynccontextmanager
+async def _closed_told(pool: ConnectionPool) -> AsyncGenerator[None]:
+    """Turn what uvloop raises at a write to a connection that was reset into an error of Redis.
+
+    redis-py neither expects it nor drops the connection then, so idle ones are dropped here: one reset is seldom alone.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        await pool.disconnect(inuse_connections=False)
+        raise RedisConnectionError("The connection was reset") from error
 
 
 class _Deadline:

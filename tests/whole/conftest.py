@@ -2,12 +2,16 @@
 
 import ssl
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 
 from tests.whole.public import ADDRESS, PublicNet, Web
 from tests.whole.service import Api, Service
+
+if TYPE_CHECKING:
+    from tests.seaweed import SeaweedFS
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +39,19 @@ def pair(service: Service) -> Iterator[Service]:
     running = Service("api", DATA_DIR=service.environment["DATA_DIR"], API_WORKERS="2").start()
     yield running
     running.close()
+
+
+@pytest.fixture(scope="module")
+def seaweed() -> "Iterator[SeaweedFS]":
+    """An S3 server that the module's last test may kill."""
+    from tests.seaweed import SeaweedFS  # AWS' library takes a second to import
+
+    server = SeaweedFS()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
 
 
 @pytest.fixture(scope="session")

@@ -14,17 +14,6 @@ from tests.whole.service import Api, Service, error_of
 
 
 @pytest.fixture(scope="module")
-def seaweed() -> Iterator[SeaweedFS]:
-    """A server that the last test may kill."""
-    server = SeaweedFS()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
-
-
-@pytest.fixture(scope="module")
 def on_s3(seaweed: SeaweedFS, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """With a temporary folder of its own, so that one can see what it writes."""
     running = Service(
