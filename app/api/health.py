@@ -2,14 +2,14 @@
 
 from litestar import Router, get
 
-from app.service.readiness import Readiness
+from app.service.readiness import Condition, Readiness
 
 
 def router(readiness: Readiness) -> Router:
     """Make the routes for probes; they need no key."""
 
     @get("/ready")
-    async def ready() -> dict[str, str]:
+    async def ready() -> Condition:
         """200 when Redis answers and an encode process is ready; else 503 `unavailable`, naming what is missing."""
         return await readiness.check()
 

@@ -49,6 +49,21 @@ _RESULT_HEADERS: Final = (
 )
 _SOMETIMES_HEADERS: Final = ("X-Distance", "X-Original-Returned", "X-Cache", "Server-Timing")
 _TICKET_HEADERS: Final = ("X-Job-Id", "Cache-Control", "X-Request-Id")
+#: In the answer of `/health/ready`; its example is that of a new kernel.
+_LOCKDOWN: Final = {
+    "type": "object",
+    "description": "What the kernel keeps the encode processes from, for good.",
+    "properties": {
+        "landlock": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "Files, TCP ports and signals, by the rules of this landlock ABI; 0: the kernel has none.",
+        },
+        "seccomp": {"type": "boolean", "description": "Every system call but the few that an encode needs."},
+    },
+    "required": ["landlock", "seccomp"],
+    "example": {"landlock": 7, "seccomp": True},
+}
 _FILES: Final = FILES_PATH + job_blobs.result("{id}")
 
 
@@ -176,13 +191,26 @@ def _live() -> Json:
 
 
 def _ready(settings: Settings) -> Json:
-    probe = _probe("health_ready", "Can it serve requests?", "Redis answers and an encode process is ready.", "ready")
+    probe = _probe(
+        "health_ready",
+        "Can it serve requests?",
+        "Redis answers and an encode process is ready. `lockdown` tells what keeps the encode processes, which open "
+        "strangers' files, from everything else.",
+        "ready",
+        lockdown=_LOCKDOWN,
+    )
     probe["responses"] |= refusals(settings, READY_CODES, counted=False)
     return probe
 
 
-def _probe(operation_id: str, summary: str, description: str, status: str) -> Json:
-    schema = {"type": "object", "properties": {"status": {"const": status}}, "required": ["status"]}
+def _probe(operation_id: str, summary: str, description: str, status: str, **more: Json) -> Json:
+    """Describe a probe that answers its status, and `more`: by name, what has an example of its own."""
+    schema = {
+        "type": "object",
+        "properties": {"status": {"const": status}, **more},
+        "required": ["status", *more],
+    }
+    body = {"status": status} | {name: schema["example"] for name, schema in more.items()}
     return {
         "operationId": operation_id,
         "tags": ["Health"],
@@ -193,7 +221,7 @@ def _probe(operation_id: str, summary: str, description: str, status: str) -> Js
             "200": {
                 "description": "Yes.",
                 "headers": headers(("X-Request-Id",)),
-                "content": {"application/json": {"schema": schema, "example": {"status": status}}},
+                "content": {"application/json": {"schema": schema, "example": body}},
             }
         },
     }

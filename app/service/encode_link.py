@@ -15,6 +15,7 @@ from app.service.encode_protocol import (
     Done,
     Failed,
     Job,
+    Lockdown,
     Ready,
     Reply,
     Setup,
@@ -44,6 +45,8 @@ class EncodeLink:
     ----------
     is_ready
         Whether it has ever said that its codecs are warm.
+    lockdown
+        What keeps it from everything but its work; None until it is ready.
     exit_code
         As `multiprocessing` tells it, once `on_death` was called; negative: the signal.
     """
@@ -62,6 +65,7 @@ class EncodeLink:
         self._answer: asyncio.Future[Done | Failed] | None = None
         self._late = False
         self.is_ready = False
+        self.lockdown: Lockdown | None = None
         self.exit_code: int | None = None
         self._result_fd = anonymous_file("compressorize-result", 0)
         self._socket, theirs = socket.socketpair()
@@ -152,7 +156,7 @@ class EncodeLink:
 
     def _take(self, reply: Reply) -> None:
         if isinstance(reply, Ready):
-            self.is_ready = True
+            self.is_ready, self.lockdown = True, reply.lockdown
             self._on_ready(self)
         elif self._answer is not None and not self._answer.done():
             self._answer.set_result(reply)

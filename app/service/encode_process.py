@@ -10,11 +10,11 @@ import os
 import resource
 import signal
 import socket
-import sys
 
 import msgspec
 
 from app.service.encode_protocol import LENGTH_BYTES, MAX_FRAME, Done, Failed, Job, Ready, Setup, frame
+from app.service.lockdown import lock
 from pixels import pack_png, pipeline, vips
 from pixels.errors import PixelsError
 from pixels.options import Limits, Options
@@ -34,13 +34,12 @@ def run(control: socket.socket) -> None:
     vips.prepare()
     vips.warm()
     pack_png.warm()
-    if sys.platform == "linux":  # elsewhere the limit is not enforced, or refuses what is mapped already
-        resource.setrlimit(resource.RLIMIT_AS, (setup.memory_bytes, setup.memory_bytes))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     gc.freeze()  # what was imported stays for good: collections need not walk it
     decoder = msgspec.msgpack.Decoder(Job)
-    control.sendall(frame(Ready()))
+    locked = lock(control_fd=control.fileno(), result_fd=result_fd, memory_bytes=setup.memory_bytes)
+    control.sendall(frame(Ready(locked)))
     while (received := receive(control)) is not None:
         job, source_fd = decoder.decode(received[0]), received[1]
         signal.setitimer(signal.ITIMER_REAL, job.deadline_s + ALARM_SLACK_S)

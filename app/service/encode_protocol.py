@@ -51,8 +51,25 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     message: str
 
 
+class Lockdown(msgspec.Struct, frozen=True):
+    """What keeps an encode process from everything but its work: see `lockdown`.
+
+    Attributes
+    ----------
+    landlock
+        The kernel's landlock ABI that is in force; 0: the kernel has none.
+    seccomp
+        Whether system calls are filtered.
+    """
+
+    landlock: int
+    seccomp: bool
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """Sent once, when every codec is warm and the limits are on."""
+
+    lockdown: Lockdown
 
 
 Reply = Done | Failed | Ready

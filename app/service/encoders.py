@@ -11,12 +11,13 @@ import time
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 
+import msgspec
 import structlog
 
 from app.errors import ServiceError, of_pixels
 from app.service.buffers import SharedBuffer
 from app.service.encode_link import CONTEXT, EncodeLink, EncodeProcessDied
-from app.service.encode_protocol import Done, Failed, Setup
+from app.service.encode_protocol import Done, Failed, Lockdown, Setup
 from app.service.slots import Slots
 from pixels.options import Limits, Options
 
@@ -43,6 +44,8 @@ class Encoders:
     ----------
     alive
         The processes, ready or not.
+    lockdown
+        What keeps the newest ready process from everything but its work; None before the first is ready.
     restarts
         How many have been replaced.
     """
@@ -66,6 +69,7 @@ class Encoders:
         self.alive: set[EncodeLink] = set()
         self._first_ready = asyncio.Event()
         self._closed = False
+        self.lockdown: Lockdown | None = None
         self.restarts = 0
 
     @property
@@ -131,6 +135,9 @@ class Encoders:
         self.alive.add(EncodeLink(self._setup, on_ready=self._welcome, on_death=self._replace))
 
     def _welcome(self, link: EncodeLink) -> None:
+        if link.lockdown != self.lockdown:  # all are locked down alike, so this is said once
+            self.lockdown = link.lockdown
+            _report(link.lockdown)
         self.slots.release(link)
         self._first_ready.set()
 
@@ -146,6 +153,16 @@ class Encoders:
     def _add_unless_closed(self) -> None:
         if not self._closed:
             self._add()
+
+
+def _report(lockdown: Lockdown | None) -> None:
+    if lockdown is None:
+        return
+    walls = msgspec.structs.asdict(lockdown)
+    if lockdown.landlock and lockdown.seccomp:
+        _log.info("encode processes are locked down", **walls)
+    else:
+        _log.warning("this system cannot lock encode processes down fully: a broken codec could do more", **walls)
 
 
 def _of_death(death: EncodeProcessDied, deadline_s: float) -> ServiceError:

@@ -2,8 +2,24 @@
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from app.errors import ServiceError
+from app.service.encode_protocol import Lockdown
 from app.service.encoders import Encoders
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """What a service that is ready tells of itself.
+
+    Attributes
+    ----------
+    lockdown
+        What keeps the encode processes from everything but their work.
+    """
+
+    status: str
+    lockdown: Lockdown | None
 
 
 class Readiness:
@@ -13,8 +29,8 @@ class Readiness:
         self._encoders = encoders
         self._redis_answers = redis_answers
 
-    async def check(self) -> dict[str, str]:
-        """Name each part and how it is.
+    async def check(self) -> Condition:
+        """Tell how the service is, when every part is there.
 
         Raises
         ------
@@ -28,4 +44,4 @@ class Readiness:
             missing.append("Redis does not answer")
         if missing:
             raise ServiceError("unavailable", f"Not ready: {'; '.join(missing)}.", headers={"Retry-After": "1"})
-        return {"status": "ready"}
+        return Condition("ready", self._encoders.lockdown)

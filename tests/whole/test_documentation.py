@@ -172,7 +172,9 @@ def test_a_used_up_window_is_as_the_document_says(service: Service, document: di
 def test_health_is_as_the_document_says(anonymous: Api, document: dict[str, Any], path: str) -> None:
     reply = anonymous.get(path)
     check(document, path, "get", reply)
-    assert reply.json() == document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["example"]
+    example = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["example"]
+    assert reply.json()["status"] == example["status"]
+    assert reply.json().keys() == example.keys()  # what is locked down is the kernel's matter
 
 
 def test_the_page_is_there_and_what_is_not_is_one_error(anonymous: Api) -> None:
