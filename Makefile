@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test faults memory test-servers lint format bench quality lock clean
+.PHONY: run test faults memory audit test-servers lint format bench quality lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.ready
@@ -18,13 +18,20 @@ test: $(VENV)/.ready-dev
 test-servers: $(VENV)/.ready-dev
 	@ALL_SERVERS=1 $(BIN)/python -m pytest tests/app $(ARGS)
 
-# Twenty kills of workers over two hundred jobs, and kills of Valkey under load: minutes.
+# Twenty kills of workers over two hundred jobs, kills of Valkey under load, crowds of broken clients: minutes.
 faults: $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest -s tests/faults/kills.py $(ARGS)
+	@$(BIN)/python -m pytest -s tests/faults/kills.py tests/faults/broken_clients.py $(ARGS)
 
 # What a hundred uploads at once cost, on both stores.
 memory: $(VENV)/.ready-dev
 	@$(BIN)/python -m pytest -s tests/faults/memory.py $(ARGS)
+
+# Floors for the codecs inside wheels, and known vulnerabilities of the pins. pip-audit lives apart: it is none of them.
+audit: $(VENV)/.ready-dev
+	@$(BIN)/python -m pytest -q tests/pixels/test_codec_floors.py
+	@test -x $(VENV)/audit/bin/pip-audit || \
+		{ $(BIN)/python -m venv $(VENV)/audit && $(VENV)/audit/bin/python -m pip install -q pip-audit; }
+	@$(VENV)/audit/bin/python .ci/audit.py
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
