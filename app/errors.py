@@ -78,3 +78,8 @@ def of_pixels(name: str, message: str) -> ServiceError:
 def invalid_param(param: str, message: str) -> ServiceError:
     """400 that names the parameter."""
     return ServiceError("invalid_param", message, param=param)
+
+
+def unavailable() -> ServiceError:
+    """503 for a job that cannot be taken, looked up or fetched now."""
+    return ServiceError("unavailable", "Jobs cannot be handled right now. Try again.", headers={"Retry-After": "2"})

@@ -4,7 +4,7 @@ import hmac
 import math
 import os
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -41,7 +41,9 @@ from app.service.readiness import Readiness
 from app.service.results import Results
 from app.service.reuse import Reuse
 from app.service.runner import Runner
+from app.service.source_parts import SourceParts
 from app.service.sweeper import Sweeper
+from app.service.upload import Upload
 from app.service.webhook import WebhookSender
 from app.settings import Settings
 
@@ -129,18 +131,11 @@ class Parts:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Start what runs by itself, and end it."""
-        try:
-            await self.blobs.answers()  # connects
-            await self.encoders.start()
-            yield
-        finally:
-            await self.results.drain(within_s=_KEEPING_S)
-            self.encoders.close()
-            self.buffers.close()
-            await self.outbound.close()
-            await self.blobs.close()
-            for client in self.clients:
-                await client.aclose()
+        async with _running(self.encoders, self.buffers, self.outbound, self.blobs, self.clients):
+            try:
+                yield
+            finally:
+                await self.results.drain(within_s=_KEEPING_S)
 
 
 def assemble(settings: Settings) -> Parts:
@@ -179,6 +174,11 @@ def assemble(settings: Settings) -> Parts:
         most=settings.max_uploads,
         kept=processes * (1 + settings.waiting_per_slot),
     )
+
+    def begin_upload() -> Upload:
+        parts = SourceParts(blobs, jobs)
+        return Upload(buffers, parts, sync_max_bytes=settings.sync_max_bytes, max_bytes=settings.max_bytes)
+
     outbound = Outbound()
     fetcher = Fetcher(outbound, max_bytes=settings.max_bytes, total_timeout_s=settings.fetch_timeout_s)
     desk = Desk(jobs, blobs, results)
@@ -196,7 +196,7 @@ def assemble(settings: Settings) -> Parts:
         outbound=outbound,
         results=results,
         desk=desk,
-        story=Compression(compressor, desk, once, limiter, fetcher, buffers, blobs, jobs, settings),
+        story=Compression(compressor, desk, once, limiter, fetcher, begin_upload, settings),
         readiness=Readiness(encoders, lambda: _answers(redis)),
     )
 
@@ -228,16 +228,8 @@ class WorkerParts:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Start what runs by itself, and end it."""
-        try:
-            await self.blobs.answers()  # connects
-            await self.encoders.start()
+        async with _running(self.encoders, self.buffers, self.outbound, self.blobs, (self.client,)):
             yield
-        finally:
-            self.encoders.close()
-            self.buffers.close()
-            await self.outbound.close()
-            await self.blobs.close()
-            await self.client.aclose()
 
 
 def assemble_worker(settings: Settings) -> WorkerParts:
@@ -270,6 +262,24 @@ def assemble_worker(settings: Settings) -> WorkerParts:
         courier=Courier(RedisDeliveries(client, breaker), keys, WebhookSender(outbound), public_url=settings.link_base),
         sweeper=Sweeper(jobs, blobs, every_s=settings.sweep_s),
     )
+
+
+@asynccontextmanager
+async def _running(
+    encoders: Encoders, buffers: BufferPool, outbound: Outbound, blobs: Blobs, clients: Iterable[Redis]
+) -> AsyncGenerator[None]:
+    """Start and end what every process has."""
+    try:
+        await blobs.answers()  # connects
+        await encoders.start()
+        yield
+    finally:
+        encoders.close()
+        buffers.close()
+        await outbound.close()
+        await blobs.close()
+        for client in clients:
+            await client.aclose()
 
 
 def _jobs(client: Redis, breaker: Breaker, settings: Settings) -> RedisJobs:

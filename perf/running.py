@@ -28,7 +28,14 @@ class RunningService:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         folder = self._folder.name
-        self._environment = {**os.environ, "PORT": str(self.port), "DATA_DIR": folder, "LOG_FORMAT": "json"}
+        self._environment = {
+            **os.environ,
+            "PORT": str(self.port),
+            "DATA_DIR": folder,
+            "LOG_FORMAT": "json",
+            # The same upload comes again and again, and each is to be encoded.
+            "REUSE_RESULTS": "false",
+        }
 
     def __enter__(self) -> Self:
         """Start it and wait until it is ready."""

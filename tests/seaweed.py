@@ -10,7 +10,7 @@ import tempfile
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import boto3
 import pytest
@@ -101,6 +101,17 @@ class SeaweedFS:
             # A first write that comes too early hangs for 5 s, and another need not.
             config=Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 1}),
         )
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         if self.process is not None:

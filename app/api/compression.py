@@ -1,5 +1,6 @@
 """The story of one POST /compress: read, judged, maybe fetched, then answered at once or queued."""
 
+from collections.abc import Callable
 from typing import Any
 
 from litestar import Request
@@ -11,17 +12,14 @@ from app.api.form import promises_at_least, read_form
 from app.api.limits import IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY, charge
 from app.api.parameters import Parameters
 from app.errors import invalid_param
-from app.ports.blobs import Blobs
-from app.ports.jobs import Job, Jobs, Lane
+from app.ports.jobs import Job, Lane
 from app.ports.keys import ApiKey
 from app.ports.limiter import Limiter
-from app.service.buffers import BufferPool
 from app.service.compress import Answer, Compressor, Ticket
 from app.service.desk import Desk
 from app.service.fetch import Fetcher
 from app.service.intake import take_in
 from app.service.once import Claim, Once, conflict, fingerprint_of
-from app.service.source_parts import SourceParts
 from app.service.upload import Upload
 from app.settings import Settings
 
@@ -36,9 +34,7 @@ class Compression:
         once: Once,
         limiter: Limiter,
         fetcher: Fetcher,
-        buffers: BufferPool,
-        blobs: Blobs,
-        jobs: Jobs,
+        begin_upload: Callable[[], Upload],
         settings: Settings,
     ) -> None:
         self._compressor = compressor
@@ -46,22 +42,15 @@ class Compression:
         self._once = once
         self._limiter = limiter
         self._fetcher = fetcher
-        self._buffers = buffers
-        self._blobs = blobs
-        self._jobs = jobs
+        self._begin_upload = begin_upload
         self._settings = settings
 
     async def handle(self, request: Request[Any, Any, Any]) -> ASGIResponse:
         """Answer a request that has passed the door."""
-        settings, claim = self._settings, exchange_of(request).claim
-        if not promises_at_least(request, settings.sync_max_bytes):
+        claim = exchange_of(request).claim
+        if not promises_at_least(request, self._settings.sync_max_bytes):
             self._compressor.refuse_if_full()
-        upload = Upload(
-            self._buffers,
-            SourceParts(self._blobs, self._jobs),
-            sync_max_bytes=settings.sync_max_bytes,
-            max_bytes=settings.max_bytes,
-        )
+        upload = self._begin_upload()
         try:
             if claim is None:
                 return await self._answer(request, upload)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from app.errors import unavailable
 from app.ports.blobs import BlobsUnavailable
 from app.ports.jobs import Job, Jobs, JobsUnavailable, Lane, Outcome
 from app.service.encoders import Encoded, Encoders
 from app.service.results import Results
 from app.service.reuse import CacheState, Reuse
-from app.service.source_parts import unavailable
 from app.service.upload import Upload
 from pixels.options import Options
 

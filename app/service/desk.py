@@ -2,12 +2,11 @@
 
 import time
 
-from app.errors import ServiceError
+from app.errors import ServiceError, unavailable
 from app.ports.blobs import BlobLink, BlobMissing, Blobs, BlobsUnavailable
 from app.ports.jobs import Job, Jobs, JobsUnavailable
 from app.service import job_blobs
 from app.service.results import Results
-from app.service.source_parts import unavailable
 from pixels.formats import FORMATS
 
 #: A link is good for so long, or for as long as the result is.
@@ -68,7 +67,7 @@ class Desk:
         """
         await self._results.written(job.id)
         try:
-            return b"".join([chunk async for chunk in self._blobs.read(job_blobs.result(job.id))])
+            return await job_blobs.read_result(self._blobs, job.id)
         except BlobMissing:
             return None
         except BlobsUnavailable:

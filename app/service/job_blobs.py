@@ -2,6 +2,8 @@
 
 import secrets
 
+from app.ports.blobs import Blobs
+
 
 def new_id() -> str:
     """Make an id of 96 random bits, fit for URLs, headers and names of blobs."""
@@ -16,3 +18,8 @@ def source_part(job_id: str, number: int) -> str:
 def result(job_id: str) -> str:
     """Name the result."""
     return f"{job_id}/result"
+
+
+async def read_result(blobs: Blobs, job_id: str) -> bytes:
+    """Read the result, whole. Raises BlobMissing and BlobsUnavailable."""
+    return b"".join([chunk async for chunk in blobs.read(result(job_id))])

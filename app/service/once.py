@@ -9,11 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from app.errors import ServiceError
+from app.errors import ServiceError, unavailable
 from app.ports.idempotency import RENEW_S, Idempotency
 from app.ports.jobs import JobsUnavailable
 from app.service.job_blobs import new_id
-from app.service.source_parts import unavailable
 
 #: A request that finds another with its key under way looks this often whether that has ended ...
 _POLL_S: Final = 0.05

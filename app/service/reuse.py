@@ -66,7 +66,7 @@ class Reuse:
             job = await self._jobs.find_content(key)
             if job is None or job.outcome is None:
                 return None
-            data = b"".join([chunk async for chunk in self._blobs.read(job_blobs.result(job.id))])
+            data = await job_blobs.read_result(self._blobs, job.id)
         except (JobsUnavailable, BlobsUnavailable, BlobMissing):
             return None
         return Kept(job.id, job.outcome, data) if len(data) == job.outcome.size else None

@@ -7,7 +7,7 @@ blob of its own and no larger than the one buffer that an upload has anyway, so 
 from contextlib import suppress
 from typing import Final
 
-from app.errors import ServiceError
+from app.errors import unavailable
 from app.ports.blobs import Blobs, BlobsUnavailable
 from app.ports.jobs import Jobs, JobsUnavailable
 from app.service import job_blobs
@@ -61,8 +61,3 @@ class SourceParts:
             with suppress(BlobsUnavailable, JobsUnavailable):
                 await self._blobs.delete(self.job_id)
                 await self._jobs.forget(self.job_id)
-
-
-def unavailable() -> ServiceError:
-    """503 for a job that cannot be taken, looked up or fetched now."""
-    return ServiceError("unavailable", "Jobs cannot be handled right now. Try again.", headers={"Retry-After": "2"})

@@ -15,15 +15,11 @@ def seaweed() -> "Iterator[SeaweedFS]":
     """Run an S3 server, with its credentials in this process' environment."""
     from tests.seaweed import CREDENTIALS, SeaweedFS  # AWS' library takes a second to import
 
-    server = SeaweedFS()
     with pytest.MonkeyPatch.context() as environment:
         for name, value in CREDENTIALS.items():
             environment.setenv(name, value)
-        try:
-            server.start()
+        with SeaweedFS() as server:
             yield server
-        finally:
-            server.close()
 
 
 @pytest.fixture(scope="session")

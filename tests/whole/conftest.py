@@ -46,12 +46,8 @@ def seaweed() -> "Iterator[SeaweedFS]":
     """An S3 server that the module's last test may kill."""
     from tests.seaweed import SeaweedFS  # AWS' library takes a second to import
 
-    server = SeaweedFS()
-    try:
-        server.start()
+    with SeaweedFS() as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture(scope="session")

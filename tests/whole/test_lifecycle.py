@@ -101,7 +101,7 @@ def test_killing_the_supervisor_ends_everything() -> None:
 
 def test_a_slow_client_holds_no_encode_slot() -> None:
     """With one encode process and a client that never finishes its file, others are served."""
-    service = Service(ENCODE_PROCESSES="1", WAITING_PER_SLOT="0").start()
+    service = Service(ENCODE_PROCESSES="1", WAITING_PER_SLOT="0", REUSE_RESULTS="false").start()
     try:
         with service.client() as client:
             body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + JPEG

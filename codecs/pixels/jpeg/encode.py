@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from pixels.jpeg import baseline
-from pixels.jpeg.excerpt import Corner, Excerpt
+from pixels.jpeg.excerpt import Excerpt
 from pixels.jpeg.segments import insert_metadata
 from pixels.raster import Raster
+from pixels.tiles import Corner
 from pixels.vips import pyvips
 
 try:

@@ -10,9 +10,8 @@ from typing import Final
 import numpy as np
 
 from pixels.jpeg.trellis import Coefficients
+from pixels.tiles import Corner
 
-#: Row and column of a square's first pixel.
-Corner = tuple[int, int]
 #: A block's samples each way; with chroma at half resolution a block of chroma covers twice as many pixels.
 _BLOCK: Final = 8
 
@@ -29,6 +28,8 @@ class Excerpt:
 
     Attributes
     ----------
+    squares
+        The components of each square, once the last strip was taken.
     data
         The squares below each other as a JPEG, once the encoder has written it.
     """
@@ -37,17 +38,12 @@ class Excerpt:
         self.data = b""
         self.side_px = side_px
         self._corners = corners
-        self._squares: list[list[Coefficients]] = []
+        self.squares: list[list[Coefficients]] = []
 
     @property
     def height_px(self) -> int:
         """Of all squares below each other."""
         return self.side_px * len(self._corners)
-
-    @property
-    def squares(self) -> list[list[Coefficients]]:
-        """The components of each square, once the last strip was taken."""
-        return self._squares
 
     def take(self, first_row: int, components: list[Coefficients]) -> None:
         """Copy what the squares have of a strip.
@@ -61,10 +57,10 @@ class Excerpt:
         """
         units = [_BLOCK * components[0].shape[0] // each.shape[0] for each in components]
         end_row = first_row + _BLOCK * components[0].shape[0]
-        if not self._squares:
+        if not self.squares:
             sides = [self.side_px // unit for unit in units]
-            self._squares = [[np.zeros((side, side, 64), np.int16) for side in sides] for _ in self._corners]
-        for (top, left), square in zip(self._corners, self._squares, strict=True):
+            self.squares = [[np.zeros((side, side, 64), np.int16) for side in sides] for _ in self._corners]
+        for (top, left), square in zip(self._corners, self.squares, strict=True):
             start, stop = max(top, first_row), min(top + self.side_px, end_row)
             if start >= stop:
                 continue
