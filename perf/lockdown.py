@@ -16,8 +16,8 @@ from app.service import encode_link, encode_process
 from app.service.buffers import BufferPool
 from app.service.encode_protocol import Lockdown
 from app.service.encoders import Encoders
+from perf.bare import photograph
 from perf.processes import cpu_s
-from perf.test_request import photograph
 from pixels.options import Limits, Options
 
 _MEMORY_BYTES: Final = 3 << 30

@@ -7,22 +7,34 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from perf.processes import cpu_s
 
 _START_S = 60
 #: As long as curl's.
 _BOUNDARY = "------------------------5aKx8TqW2mZr7LcV9dYbNe"
+FORM_TYPE: Final = f"multipart/form-data; boundary={_BOUNDARY}"
+#: The same upload comes again and again, and each is to be encoded.
+NO_REUSE: Final = {"REUSE_RESULTS": "false"}
+
+
+def wrap_in_form(fields: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """Return what comes before and after a file in the body of an upload, as `FORM_TYPE` tells."""
+    part = '--{}\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+    before = "".join(part.format(_BOUNDARY, name, value) for name, value in fields.items())
+    file = 'Content-Disposition: form-data; name="file"; filename="a"\r\nContent-Type: image/jpeg'
+    return f"{before}--{_BOUNDARY}\r\n{file}\r\n\r\n".encode(), f"\r\n--{_BOUNDARY}--\r\n".encode()
 
 
 class RunningService:
     """`compressorize serve` on a free port, with a key that has no limit to speak of."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] = NO_REUSE) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="cz-")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -33,8 +45,7 @@ class RunningService:
             "PORT": str(self.port),
             "DATA_DIR": folder,
             "LOG_FORMAT": "json",
-            # The same upload comes again and again, and each is to be encoded.
-            "REUSE_RESULTS": "false",
+            **settings,
         }
 
     def __enter__(self) -> Self:
@@ -43,22 +54,13 @@ class RunningService:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "app", "serve"], env=self._environment, stdout=log, stderr=log
             )
-        end = time.monotonic() + _START_S
-        while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > end:
-                self.__exit__()
-                raise RuntimeError("the service did not start")
-            time.sleep(0.1)
-        made = subprocess.run(
-            [
-                *(sys.executable, "-m", "app", "keys", "create", "--account", "perf", "--json"),
-                *("--plan", "custom", "--per-minute", "9999999"),
-            ],
-            env=self._environment,
-            check=True,
-            capture_output=True,
-        )
-        self._key = json.loads(made.stdout)["key"]
+        try:
+            self._wait_until_ready()
+            self._key = self.make_key("perf")
+        except BaseException:
+            # Also where the program is told to end meanwhile: nobody else would stop it.
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -66,6 +68,30 @@ class RunningService:
         self._process.terminate()
         self._process.wait()
         self._folder.cleanup()
+
+    @property
+    def key(self) -> str:
+        """The API key."""
+        return self._key
+
+    def make_key(self, account: str) -> str:
+        """Make an API key without a limit to speak of for an account."""
+        made = subprocess.run(
+            [
+                *(sys.executable, "-m", "app", "keys", "create", "--account", account, "--json"),
+                *("--plan", "custom", "--per-minute", "9999999"),
+            ],
+            env=self._environment,
+            check=True,
+            capture_output=True,
+        )
+        key: str = json.loads(made.stdout)["key"]
+        return key
+
+    @property
+    def pid(self) -> int:
+        """The process that started all the others."""
+        return self._process.pid
 
     def cpu_s(self) -> float:
         """Seconds that all its processes have spent on a processor."""
@@ -79,14 +105,9 @@ class RunningService:
         RuntimeError
             An answer was not 200.
         """
-        part = '--{}\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
-        fields = "".join(part.format(_BOUNDARY, name, value) for name, value in options.items())
-        file = 'Content-Disposition: form-data; name="file"; filename="a"\r\nContent-Type: image/jpeg'
-        body = f"{fields}--{_BOUNDARY}\r\n{file}\r\n\r\n".encode() + source + f"\r\n--{_BOUNDARY}--\r\n".encode()
-        headers = {
-            "Authorization": f"Bearer {self._key}",
-            "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
-        }
+        before, after = wrap_in_form(options)
+        body = before + source + after
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": FORM_TYPE}
 
         def ask(count: int) -> None:
             link = HTTPConnection("127.0.0.1", self.port)
@@ -100,6 +121,13 @@ class RunningService:
 
         with ThreadPoolExecutor(clients) as pool:
             list(pool.map(ask, [requests // clients] * clients))
+
+    def _wait_until_ready(self) -> None:
+        end = time.monotonic() + _START_S
+        while not self._is_ready():
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError("the service did not start")
+            time.sleep(0.1)
 
     def _is_ready(self) -> bool:
         link = HTTPConnection("127.0.0.1", self.port, timeout=2)

@@ -9,13 +9,12 @@ import multiprocessing
 import multiprocessing.pool
 import os
 import statistics
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import pyvips
 
+from perf.bare import compress_raw, photograph, prepare
 from perf.running import RunningService
 from pixels.options import Options
 
@@ -27,34 +26,6 @@ WORKS: dict[str, tuple[tuple[int, int], dict[str, Any], int, int]] = {
     "JPEG 1600x1067 to WebP q75": ((1600, 1067), {"quality": 75, "format": "webp"}, 16, 11),
     "JPEG 1000x667 to AVIF q60": ((1000, 667), {"quality": 60, "format": "avif"}, 16, 11),
 }
-
-
-def photograph(width: int, height: int) -> bytes:
-    """A JPEG with about a photo's detail, drawn by libvips; the same on every machine."""
-    base = pyvips.Image.perlin(width, height, cell_size=96, seed=1)
-    detail = pyvips.Image.gaussnoise(width, height, sigma=9, mean=0, seed=2).gaussblur(0.7)
-    bands = [base.rot180() * 70 + 120 + detail, base * 80 + 125 + detail, base.fliphor() * 75 + 118 + detail]
-    image = bands[0].bandjoin(bands[1:]).cast("uchar").copy(interpretation="srgb")
-    data: bytes = image.jpegsave_buffer(Q=92)
-    return data
-
-
-def compress_raw(source: bytes, options: Options, count: int) -> float:
-    """Compress `count` times in this process; the CPU seconds of all its threads."""
-    from pixels.pipeline import compress
-
-    begun = time.process_time()
-    for _ in range(count):
-        compress(source, options)
-    return time.process_time() - begun
-
-
-def prepare() -> None:
-    """Set up a bare process as an encode process is."""
-    from pixels import vips
-
-    vips.prepare()
-    vips.warm()
 
 
 @pytest.fixture(scope="module")

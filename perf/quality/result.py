@@ -1,7 +1,6 @@
 """What a run found, and when, where and with what."""
 
 import platform
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
@@ -10,12 +9,12 @@ from typing import Final, Self
 
 import msgspec
 
+from perf.machine import describe_commit, describe_machine
 from perf.quality.measure import FORMATS, METHODS, Row, Settings
 from perf.quality.survey import Survey
 from pixels.formats import FormatName
 from pixels.vips import pyvips
 
-_ROOT: Final = Path(__file__).parents[2]
 #: What makes the bytes: libvips' wheel carries mozjpeg, libwebp, libheif and aom.
 _PACKAGES: Final = ("pyvips-binary", "pyjpegli", "mozjpeg-lossless-optimization", "numba", "numpy")
 
@@ -39,8 +38,8 @@ class Result(msgspec.Struct, frozen=True):
         libvips = ".".join(str(pyvips.version(part)) for part in range(3))
         return cls(
             date=datetime.now(UTC).date().isoformat(),
-            commit=_describe_commit(),
-            machine=_describe_machine(),
+            commit=describe_commit(),
+            machine=describe_machine(),
             versions={"Python": platform.python_version(), "libvips": libvips, **dict(_installed())},
             settings=settings,
             folders=folders,
@@ -66,17 +65,3 @@ def _installed() -> Iterator[tuple[str, str]]:
             yield name, metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-
-
-def _describe_commit() -> str:
-    run = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=_ROOT, capture_output=True, text=True)
-    return run.stdout.strip() or "unknown"
-
-
-def _describe_machine() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.platform(terse=True)
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(models)} cores of {models[0]}" if models else platform.machine()

@@ -1,0 +1,222 @@
+"""Draws what runs found as small SVG files that can be read on white and on black."""
+
+from collections.abc import Callable, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from perf.load.result import Latency, PhaseResult, Result, StreamResult
+
+#: A grey and hues that are as far from white as from the near-black of dark pages.
+_INK: Final = "#7d8590"
+_HUES: Final = ("#2f81f7", "#d2691e", "#2da44e", "#a371f7", "#db3b6e", "#1b9aaa", "#b08800", "#8c6d5a", "#6e7fd0")
+_GOOD, _BAD, _REFUSED = _HUES[0], _HUES[4], _HUES[1]
+_STYLE: Final[dict[Any, Any]] = {
+    "axes.edgecolor": _INK, "axes.labelcolor": _INK, "text.color": _INK, "xtick.color": _INK, "ytick.color": _INK,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "font.size": 9,
+    "legend.frameon": False, "legend.labelcolor": _INK, "legend.fontsize": 8,
+    # Text stays text, and the same results give the same file.
+    "svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["Helvetica", "Arial", "DejaVu Sans"],
+    "svg.hashsalt": "compressorize",
+}  # fmt: skip
+_PERCENTS: Final = (0, 50, 90, 99, 99.9, 99.99)
+_COLUMNS: Final = 2
+#: How loads are described begins with the one, and is the other.
+_OPEN, _LONE = "open", "closed, 1 client"
+
+
+def draw_throughput(results: Sequence[Result], path: Path) -> bool:
+    """Draw what was accepted and refused over what was offered, for sweeps; False where no open loop was run."""
+
+    def draw(panel: Axes, result: Result) -> None:
+        points = sorted((one.offered_per_s, one) for phase in result.phases for one in _open_loops(phase))
+        offered = [rate for rate, _ in points]
+        panel.plot([0, max(offered)], [0, max(offered)], color=_INK, linewidth=0.8, linestyle=":")
+        panel.plot(offered, [one.accepted_per_s for _, one in points], "o-", color=_GOOD, label="accepted")
+        refused = [rate * _share(one, one.refused) for rate, one in points]
+        panel.plot(offered, refused, "s--", color=_REFUSED, label="refused", markersize=4)
+        for phase in result.phases:
+            if phase.name == "at capacity":
+                panel.axhline(phase.streams[0].accepted_per_s, color=_INK, linewidth=0.8, label="closed loop")
+        panel.set_xlabel("offered, requests/s")
+        panel.set_ylabel("answered, requests/s")
+
+    wanted = [
+        result
+        for result in results
+        if not _has_flood(result) and any(one.accepted for phase in result.phases for one in _open_loops(phase))
+    ]
+    return _draw_panels(wanted, draw, path)
+
+
+def draw_latency(results: Sequence[Result], path: Path) -> bool:
+    """Draw the percentiles of each phase's accepted requests, the rare ones spread out."""
+
+    def draw(panel: Axes, result: Result) -> None:
+        hues, drawn = cycle(_HUES), []
+        for phase in result.phases:
+            for stream in phase.streams:
+                hue = next(hues)
+                if stream.accepted:
+                    label = phase.name if len(phase.streams) == 1 else f"{phase.name}, {stream.name}"
+                    nines, ms = _percentiles(stream.accepted)
+                    panel.plot(nines, ms, color=hue, label=label, linewidth=1.4)
+                    drawn.append(nines[-1])
+        panel.set_yscale("log")
+        ticks = [-np.log10(1 - percent / 100) for percent in _PERCENTS]
+        _tick(panel.xaxis, ticks, [f"{percent:g} %" for percent in _PERCENTS])
+        panel.set_xlim(0, max(2.0, *drawn) if drawn else 2.0)
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_minor_locator(NullLocator())
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.set_ylabel("ms from due to the last byte")
+
+    return _draw_panels(results, draw, path)
+
+
+def draw_bytes(results: Sequence[Result], path: Path) -> bool:
+    """Draw the mean bytes of a picture that was sent and of the result that came back, a pair of bars for each run."""
+    names, sent, back = [], [], []
+    for result in results:
+        accepted = [one for phase in result.phases for one in phase.streams if one.accepted]
+        count = sum(one.accepted.count for one in accepted if one.accepted)
+        if count:
+            names.append(_title(result))
+            sent.append(sum(one.picture_bytes for one in accepted) / count / 1e3)
+            back.append(sum(one.result_bytes for one in accepted) / count / 1e3)
+    if not names:
+        return False
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(9, 1 + 0.5 * len(names)), layout="constrained")
+        panel = figure.subplots()
+        places = np.arange(len(names))
+        panel.barh(places - 0.2, sent, 0.38, color=_INK, label="picture")
+        panel.barh(places + 0.2, back, 0.38, color=_GOOD, label="result")
+        for place, (before, after) in enumerate(zip(sent, back, strict=True)):
+            panel.text(after, place + 0.2, f" {after / before:.0%}", va="center", fontsize=8)
+        _tick(panel.yaxis, list(places), names)
+        panel.invert_yaxis()
+        panel.set_xlabel("kB, mean of the accepted requests")
+        panel.legend()
+        _save(figure, path)
+    return True
+
+
+def draw_timelines(results: Sequence[Result], path: Path) -> bool:
+    """Draw the answers of each second, phase after phase, of runs with a flood; False where there is none."""
+
+    def draw(panel: Axes, result: Result) -> None:
+        begin = 0.0
+        columns: list[tuple[float, int, int, int]] = []
+        for phase in result.phases:
+            seconds = zip(*(stream.timeline for stream in phase.streams), strict=True)
+            for at, streams in enumerate(seconds):
+                columns.append((begin + at, *(sum(one[kind] for one in streams) for kind in range(3))))
+            panel.axvline(begin, color=_INK, linewidth=0.6)
+            panel.text(begin, 1.0, f" {phase.name}", transform=panel.get_xaxis_transform(), fontsize=7, va="top")
+            begin += phase.duration_s
+        at_s, accepted, refused, other = zip(*columns, strict=True)
+        for values, hue, label in (
+            (accepted, _GOOD, "accepted"),
+            (refused, _REFUSED, "refused"),
+            (other, _BAD, "other"),
+        ):
+            if any(values):
+                panel.step(at_s, values, where="post", color=hue, label=label, linewidth=1.2)
+        panel.set_yscale("symlog", linthresh=10)
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.set_xlabel("s (pauses between phases left out)")
+        panel.set_ylabel("answers/s")
+
+    return _draw_panels([result for result in results if _has_flood(result)], draw, path)
+
+
+def draw_stages(results: Sequence[Result], path: Path) -> bool:
+    """Draw where the service spent its time on a request, a stacked bar for one client of each run."""
+    rows = {_title(one): stream for one in results if (stream := _find_lone(one)) is not None}
+    if not rows:
+        return False
+    stages = list(dict.fromkeys(stage for row in rows.values() for stage in row.stages_ms))
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(9, 1 + 0.4 * len(rows)), layout="constrained")
+        panel = figure.subplots()
+        places, left = np.arange(len(rows)), np.zeros(len(rows))
+        means = np.array([row.accepted.mean_ms if row.accepted else 0.0 for row in rows.values()])
+        for stage, hue in zip(stages, cycle(_HUES)):
+            widths = np.array([row.stages_ms.get(stage, 0.0) for row in rows.values()])
+            panel.barh(places, widths, 0.6, left=left, color=hue, label=stage)
+            left += widths
+        panel.barh(places, np.maximum(means - left, 0), 0.6, left=left, color=_INK, label="HTTP, hand-over and network")
+        _tick(panel.yaxis, list(places), list(rows))
+        panel.invert_yaxis()
+        panel.set_xlabel("ms, mean of the accepted requests")
+        panel.legend(ncols=3)
+        _save(figure, path)
+    return True
+
+
+def _draw_panels(results: Sequence[Result], draw: Callable[[Axes, Result], None], path: Path) -> bool:
+    if not results:
+        return False
+    with mpl.rc_context(_STYLE):
+        rows = -(-len(results) // _COLUMNS)
+        figure = Figure(figsize=(9, 3.4 * rows), layout="constrained")
+        panels = figure.subplots(rows, min(_COLUMNS, len(results)), squeeze=False).flatten()
+        for panel, result in zip(panels, results, strict=False):
+            draw(panel, result)
+            panel.set_title(_title(result))
+            panel.legend()
+        for panel in panels[len(results) :]:
+            panel.set_axis_off()
+        _save(figure, path)
+    return True
+
+
+def _percentiles(latency: Latency) -> tuple[list[float], list[float]]:
+    """Return -log10 of the share that took longer, and the milliseconds: the last request has half a place."""
+    seen, nines, ms = 0, [0.0], [latency.histogram[0][0]]
+    for bound, count in latency.histogram:
+        seen += count
+        nines.append(float(-np.log10(max(latency.count - seen, 0.5) / latency.count)))
+        ms.append(bound)
+    return nines, ms
+
+
+def _open_loops(phase: PhaseResult) -> list[StreamResult]:
+    return [one for one in phase.streams if one.load.startswith(_OPEN)]
+
+
+def _find_lone(result: Result) -> StreamResult | None:
+    """Return the first stream of one client, where the service told its stages."""
+    streams = (one for phase in result.phases for one in phase.streams if len(phase.streams) == 1)
+    return next((one for one in streams if one.stages_ms and one.load == _LONE), None)
+
+
+def _share(stream: StreamResult, part: Latency | None) -> float:
+    return part.count / sum(stream.counts.values()) if part else 0.0
+
+
+def _has_flood(result: Result) -> bool:
+    return any("flood" in phase.name for phase in result.phases)
+
+
+def _title(result: Result) -> str:
+    return result.scenario if result.scenario == result.mix else f"{result.scenario}, {result.mix}"
+
+
+def _tick(axis: Axis, places: Sequence[float], names: Sequence[str]) -> None:
+    axis.set_major_locator(FixedLocator(places))
+    axis.set_ticklabels(names)
+    axis.set_minor_locator(NullLocator())
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, transparent=True, metadata={"Date": None})
