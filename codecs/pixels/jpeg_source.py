@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from pixels.jpeg_segments import walk
+
 try:
     from mozjpeg_lossless_optimization import COPY_MARKERS, optimize
 except ImportError:  # no wheel for this platform: sources stay as they are
@@ -9,6 +11,10 @@ except ImportError:  # no wheel for this platform: sources stay as they are
 
 _START_OF_SCAN: Final = 0xDA
 _DEFINE_TABLES: Final = 0xDB
+_DEFINE_HUFFMAN: Final = 0xC4
+#: Bits of the largest difference of two DC coefficients and of the largest AC coefficient that samples of 8 bits can
+#: give (ITU-T T.81, F.1.2), by the class of a Huffman table.
+_MOST_BITS: Final = (11, 10)
 #: Entries of the luma table of ITU-T T.81, table K.1, that libjpeg scales by its quality; and their sum.
 _TABLE_SIZE: Final = 64
 _STANDARD_SUM: Final = 3688
@@ -44,11 +50,25 @@ def repack(data: bytes | memoryview) -> bytes | memoryview:
 
     For a file that decodes: of a broken one the library may end the process.
     """
-    if optimize is None:
+    source = bytes(data)
+    # The library reads larger coefficients, as all decoders do, but ends the process where it would write one.
+    if optimize is None or not _has_codes_for_8_bits(source):
         return data
     try:
-        packed = optimize(bytes(data), COPY_MARKERS.ALL)
+        packed = optimize(source, COPY_MARKERS.ALL)
     except ValueError:
         # Arithmetic coding and the like, which it does not read.
         return data
     return packed if len(packed) < len(data) else data
+
+
+def _has_codes_for_8_bits(data: bytes) -> bool:
+    """Tell whether no Huffman table has a code for a coefficient that samples of 8 bits cannot give."""
+    for segment in walk(data):
+        at = segment.start
+        while segment.marker == _DEFINE_HUFFMAN and at + 17 <= segment.end:
+            symbols = data[at + 17 : at + 17 + sum(data[at + 1 : at + 17])]
+            if any(symbol & 0x0F > _MOST_BITS[data[at] >> 4 & 1] for symbol in symbols):
+                return False
+            at += 17 + len(symbols)
+    return True

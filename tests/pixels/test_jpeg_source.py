@@ -36,3 +36,38 @@ def test_packing_changes_bytes_only(mode: str, options: dict[str, int]) -> None:
 def test_what_cannot_be_packed_better_stays() -> None:
     once = bytes(repack(encoded(noise(64, 48), "jpeg", quality=80)))
     assert len(repack(once)) <= len(once)
+
+
+def one_block(bits: int) -> bytes:
+    """A grey JPEG of 8 by 8 pixels with one AC coefficient: the largest of so many bits."""
+
+    def segment(marker: int, body: bytes) -> bytes:
+        return bytes((0xFF, marker)) + (len(body) + 2).to_bytes(2, "big") + body
+
+    def huffman(table: int, *symbols: int) -> bytes:
+        counts = bytes(1 if length < len(symbols) else 0 for length in range(16))
+        return segment(0xC4, bytes((table, *counts, *symbols)))
+
+    # The codes: no DC difference, the coefficient's size, its bits, the end of the block.
+    scan = "0" + "0" + "1" * bits + "10"
+    scan += "1" * (-len(scan) % 8)
+    return b"".join(
+        (
+            b"\xff\xd8",
+            segment(0xDB, bytes((0, *[1] * 64))),
+            segment(0xC0, b"\x08\0\x08\0\x08\x01\x01\x11\0"),
+            huffman(0x00, 0),
+            huffman(0x10, bits, 0),
+            segment(0xDA, b"\x01\x01\0\0\x3f\0"),
+            int(scan, 2).to_bytes(len(scan) // 8, "big").replace(b"\xff", b"\xff\0"),
+            b"\xff\xd9",
+        )
+    )
+
+
+@pytest.mark.parametrize("bits", [10, 11])
+def test_coefficients_that_the_library_cannot_write_end_no_process(bits: int) -> None:
+    """It would end the process of the test itself."""
+    source = one_block(bits)
+    assert opened(source).size == (8, 8)
+    assert repack(source) == source
