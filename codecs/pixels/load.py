@@ -3,12 +3,16 @@
 import re
 from typing import Any, Final
 
+from pixels.av1_frames import check_frames
 from pixels.errors import DecodeFailed, EncodeFailed, ImageTooLarge, PixelsError
 from pixels.formats import FormatName
+from pixels.jpeg_segments import check_cost
 from pixels.options import Limits
-from pixels.png_metadata import PngMetadata, read_metadata, without_packed_text
+from pixels.png_metadata import PngMetadata, read_metadata, without_unsafe_metadata
+from pixels.safe_exif import without_wild_exif
 from pixels.sniff import Sniffed, recognise
 from pixels.vips import pyvips
+from pixels.webp_frames import count_frames
 
 _LOADERS: Final[dict[FormatName, str]] = {
     "jpeg": "jpegload_source",
@@ -18,10 +22,14 @@ _LOADERS: Final[dict[FormatName, str]] = {
 }
 _BUFFER_LOADERS: Final = {name: loader.replace("_source", "_buffer") for name, loader in _LOADERS.items()}
 #: What decoders say when they meet their own limits, or the process's limit of memory.
-_LIMIT_WORDS: Final = re.compile(r"exceed|too large|security limit|out of memory", re.IGNORECASE)
+_LIMIT_WORDS: Final = re.compile(r"exceed|(?<!factors )too large|security limit|out of memory", re.IGNORECASE)
 #: What means nothing to a customer: the part of libvips that speaks ("VipsJpeg: "), libheif's numbers ("(2.100)").
 _NOISE: Final = re.compile(r"^\w+: |\s*\(\d+\.\d+\)$")
 _ICC: Final = "icc-profile-data"
+#: A row costs time however short it is, and only PNG can have more than 65,535.
+MAX_ROWS: Final = 200_000
+#: Grey, three colours, four inks. libvips takes two channels for three.
+_JPEG_BANDS: Final = frozenset((1, 3, 4))
 
 
 class Picture:
@@ -54,16 +62,21 @@ class Picture:
         self.format = kind.format
         self.data = data
         self._options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
-        self._readable, self._text = data, PngMetadata()
+        self._readable, self._text = without_wild_exif(data, self.format), PngMetadata()
         if self.format == "png":
-            self._readable, self._text = without_packed_text(data), read_metadata(data)
+            self._readable, self._text = without_unsafe_metadata(data), read_metadata(data)
         # What an earlier image left behind is no part of this one's story.
         pyvips.vips_lib.vips_error_clear()
+        if kind.animated and (frames := count_frames(data, limits.max_frames)) > limits.max_frames:
+            raise ImageTooLarge(f"The animation has {frames} frames or more; at most {limits.max_frames} are taken.")
+        if self.format == "avif":
+            check_frames(data)
         try:
             image = self._load()
             self.width, self.height = image.get("width"), image.get("height")
             self.frames = image.get("n-pages") if kind.animated else 1
             check_limits(self.width, self.height, self.frames, limits)
+            self._check_work(image)
             if kind.animated:
                 self._options["n"] = -1
                 image = self._load()
@@ -84,6 +97,27 @@ class Picture:
     def upright_size(self) -> tuple[int, int]:
         """Width and height in pixels as a viewer shows a frame."""
         return (self.height, self.width) if self.turned else (self.width, self.height)
+
+    @property
+    def bands(self) -> int:
+        """Channels, alpha included."""
+        return int(self._header.get("bands"))
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether a channel tells how opaque a pixel is."""
+        return bool(self._header.hasalpha())
+
+    @property
+    def is_interlaced(self) -> bool:
+        """Whether no row is whole before the last byte is read: a progressive JPEG or an interlaced PNG."""
+        return bool(self._header.get_typeof("interlaced") and self._header.get("interlaced"))
+
+    @property
+    def chroma_subsampling(self) -> str:
+        """How a JPEG stores its chroma, such as ``4:2:0``; empty for another format."""
+        name = "jpeg-chroma-subsample"
+        return str(self._header.get(name)) if self._header.get_typeof(name) else ""
 
     @property
     def is_cmyk(self) -> bool:
@@ -120,7 +154,7 @@ class Picture:
         pyvips.Error
             The source cannot be read; `blame` turns it into an error of ours.
         """
-        shrink = self._shrink_on_load(wanted)
+        shrink = self.shrink_on_load(wanted)
         if shrink or not self._unread:
             return self._load(**shrink)
         self._unread = False
@@ -137,6 +171,14 @@ class Picture:
         except pyvips.Error as broken:
             return _decoder_error(self.format, str(broken.detail))
         return EncodeFailed(f"The image could not be encoded: {_last_line(str(error.detail))}.")
+
+    def _check_work(self, image: Any) -> None:
+        """Refuse what would take long to decode, or be decoded to what no step knows; see the raised texts."""
+        if self.format == "jpeg":
+            check_cost(bytes(self.data), self.width, self.height)
+            bands = image.get("bands")
+            if bands not in _JPEG_BANDS:
+                raise DecodeFailed(f"The JPEG image could not be decoded: it has {bands} colour channels.")
 
     def _load(self, **more: float) -> Any:
         source = pyvips.Source.new_from_memory(self._readable)
@@ -160,7 +202,7 @@ class Picture:
             image.set_type(pyvips.GValue.blob_type, "xmp-data", self._text.xmp)
         return image
 
-    def _shrink_on_load(self, wanted: tuple[int, int]) -> dict[str, float]:
+    def shrink_on_load(self, wanted: tuple[int, int]) -> dict[str, float]:
         """Choose the loader's option that shrinks, and leaves at least a factor of two to the resampler."""
         width, height = self.upright_size
         spare = min(width / wanted[0], height / wanted[1]) / 2
@@ -190,6 +232,8 @@ def check_limits(width: int, height: int, frames: int, limits: Limits) -> None:
     """
     if frames > limits.max_frames:
         raise ImageTooLarge(f"The animation has {frames} frames; at most {limits.max_frames} are taken.")
+    if height > MAX_ROWS:
+        raise ImageTooLarge(f"The image has {height} rows; at most {MAX_ROWS} are taken.")
     pixels = width * height * frames
     if pixels > limits.max_pixels:
         times = f" x {frames} frames" if frames > 1 else ""

@@ -1,8 +1,8 @@
-"""Reads the EXIF and XMP of a PNG wherever they are, and keeps text away from libvips.
+"""Reads the EXIF and XMP of a PNG wherever they are, and keeps from libvips what it would take very long to read.
 
 libpng reads what comes before the pixels; the specification lets eXIf and iTXt follow them. Before there was an eXIf
 chunk, programs wrote both as hexadecimal text under the keyword "Raw profile type exif". And libpng unpacks every
-text there is: a file of 1 MB can keep it busy for ten seconds.
+text there is: a file of 1 MB can keep it busy for ten seconds. So can EXIF that is not tame: see `exif.is_tame`.
 """
 
 import binascii
@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from pixels import png_chunks
+from pixels import exif, png_chunks
 from pixels.errors import DecodeFailed
 
 _TEXT_KINDS: Final = frozenset((b"iTXt", b"zTXt", b"tEXt"))
@@ -19,7 +19,6 @@ _PACKED_KINDS: Final = frozenset((b"iTXt", b"zTXt"))
 _MAX_KEYWORD_BYTES: Final = 80
 _XMP_KEYWORD: Final = b"XML:com.adobe.xmp"
 _RAW_KEYWORDS: Final = {b"Raw profile type exif": "exif", b"Raw profile type xmp": "xmp"}
-_EXIF_PREFIX: Final = b"Exif\0\0"
 #: Text that unfolds to more is left out.
 _MAX_TEXT_BYTES: Final = 4 * 1024 * 1024
 
@@ -38,7 +37,7 @@ def read_metadata(data: memoryview) -> PngMetadata:
     seen = set()
     for chunk in png_chunks.walk(data):
         if chunk.kind == b"eXIf":
-            found.exif = found.exif or bytes(chunk.body)
+            found.exif = found.exif or _if_tame(chunk.body)
         elif chunk.kind in _TEXT_KINDS:
             keyword = bytes(chunk.body[:_MAX_KEYWORD_BYTES]).partition(b"\0")[0]
             if keyword in seen:
@@ -49,13 +48,13 @@ def read_metadata(data: memoryview) -> PngMetadata:
             elif keyword in _RAW_KEYWORDS:
                 setattr(legacy, _RAW_KEYWORDS[keyword], _decode_raw_profile(_read_text(chunk)))
     if found.exif is None and legacy.exif is not None:
-        found.exif, found.is_legacy = legacy.exif.removeprefix(_EXIF_PREFIX), True
+        found.exif, found.is_legacy = _if_tame(legacy.exif.removeprefix(exif.PREFIX)), True
     found.xmp = found.xmp or legacy.xmp
     return found
 
 
-def without_packed_text(data: memoryview) -> memoryview:
-    """Return the PNG without its text chunks if one of them is packed, else `data` itself.
+def without_unsafe_metadata(data: memoryview) -> memoryview:
+    """Return the PNG without its text chunks if one of them is packed, and without EXIF that is not tame, or `data`.
 
     Raises
     ------
@@ -65,10 +64,19 @@ def without_packed_text(data: memoryview) -> memoryview:
     chunks = list(png_chunks.walk(data))
     if len(chunks) >= png_chunks.MAX_CHUNKS:
         raise DecodeFailed("The PNG image could not be decoded: it is cut into very many parts.")
-    if not any(chunk.kind in _PACKED_KINDS for chunk in chunks):
+    unsafe: set[bytes] = set()
+    if any(chunk.kind in _PACKED_KINDS for chunk in chunks):
+        unsafe |= _TEXT_KINDS
+    if any(chunk.kind == b"eXIf" and not exif.is_tame(chunk.body) for chunk in chunks):
+        unsafe.add(b"eXIf")
+    if not unsafe:
         return data
-    kept = (chunk.whole for chunk in chunks if chunk.kind not in _TEXT_KINDS)
+    kept = (chunk.whole for chunk in chunks if chunk.kind not in unsafe)
     return memoryview(b"".join((png_chunks.SIGNATURE, *kept)))
+
+
+def _if_tame(block: bytes | memoryview) -> bytes | None:
+    return bytes(block) if exif.is_tame(block) else None
 
 
 def _read_text(chunk: png_chunks.Chunk) -> bytes:

@@ -11,6 +11,9 @@ from typing import Any, Final
 
 # libvips reads it when it starts, so it comes before the import. Whoever spawns the process may set another.
 os.environ.setdefault("VIPS_CONCURRENCY", "1")
+# What is decoded stays in memory, however large: libvips would else unfold 100 MB and more to a file, which an encode
+# process may not open, in a format whose loader is blocked.
+os.environ["VIPS_DISC_THRESHOLD"] = "64g"
 
 import pyvips as pyvips  # an export, see above
 
@@ -22,6 +25,8 @@ _SAVERS: Final = (
     "VipsForeignSaveWebp",
     "VipsForeignSaveHeif",
 )
+#: GLib's own log domains; libvips' is pyvips' business.
+_TALKATIVE: Final = (b"GLib", b"GLib-GObject", b"GLib-GIO")
 #: glibc's numbers for `mallopt` (malloc.h).
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
@@ -37,9 +42,11 @@ def prepare() -> None:
     this process, whatever a file claims to be. `VIPS_CONCURRENCY` (default 1) is the number of threads an image is
     worked on with: many processes of one thread each finish more images than one process of many.
     """
-    # pyvips logs a line for every operation at INFO, and whatever is odd about a customer's file as a WARNING.
-    logging.getLogger("pyvips").setLevel(logging.ERROR)
+    # pyvips logs a line for every operation at INFO, whatever is odd about a customer's file as a WARNING, and what a
+    # damaged one makes its libraries complain of as CRITICAL. All of it comes as an error or an image in the end.
+    logging.getLogger("pyvips").setLevel(logging.CRITICAL + 1)
     _decode_any_text()
+    _hear_libraries_out()
     pyvips.concurrency_set(int(os.environ["VIPS_CONCURRENCY"]))
     _keep_freed_memory()
     # No operation comes twice, and a cached one would keep a customer's pixels alive.
@@ -62,6 +69,17 @@ def _decode_any_text() -> None:
 
     # Both modules hold the function by name: errors are read in the one, log messages in the other.
     pyvips.error._to_string = pyvips._to_string = to_string
+
+
+def _hear_libraries_out() -> None:
+    """Send to pyvips' logger what GLib would write to standard error: a line for every failed assertion.
+
+    A damaged AVIF makes GObject complain, and a customer could fill the log by it.
+    """
+    levels = pyvips.GLogLevelFlags
+    shown = levels.LEVEL_CRITICAL | levels.LEVEL_WARNING | levels.LEVEL_MESSAGE
+    for domain in _TALKATIVE:
+        pyvips.glib_lib.g_log_set_handler(domain, shown, pyvips._log_handler_cb, pyvips.ffi.NULL)
 
 
 def _keep_freed_memory() -> None:

@@ -1,6 +1,10 @@
 """Whatever the bytes, the end is an image or an error of ours whose text a person understands."""
 
+import os
 import random
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -10,6 +14,7 @@ from pixels.options import Limits, Options
 from pixels.pipeline import compress
 from pixels.sniff import Sniffed, sniff
 from pixels.vips import pyvips
+from tests.hostile import crafted_heif, crafted_jpeg
 from tests.pixels.pictures import KINDS, animation, encoded, exif, noise, photo
 
 HEADS = {
@@ -105,3 +110,59 @@ def test_an_encoder_that_fails_on_a_broken_source_is_not_to_blame() -> None:
     with pytest.raises(pyvips.Error) as caught:
         picture.decode((160, 120)).webpsave_buffer()
     assert isinstance(picture.blame(caught.value), DecodeFailed)
+
+
+#: Two pointers in each of its ten entries lead back to where they are.
+LOOP = crafted_jpeg.tiff(*[(0x8769, 4, 1, 8), (0x8825, 4, 1, 8)] * 10)
+#: The same by a chain of directories, none of which is met twice.
+CHAIN = b"II*\0\x08\0\0\0" + b"".join(b"\x02\0" + (b"\x69\x87\x04\0\1\0\0\0" + (38 + 30 * n).to_bytes(4, "little")) * 2
+                                        + bytes(4) for n in range(30))  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [Options(quality=50), Options(quality=50, strip_metadata=False)], ids=str)
+@pytest.mark.parametrize("block", [LOOP, CHAIN])
+@pytest.mark.parametrize("name", KINDS)
+def test_exif_that_leads_in_circles_counts_as_not_there(name: str, block: bytes, options: Options) -> None:
+    """Libexif would follow it for seconds, or for ever."""
+    started = time.process_time()
+    result = compress(encoded(photo(), name, exif=block), options)
+    assert (result.width, result.height) == (160, 120)
+    assert block not in bytes(result.data)
+    assert time.process_time() - started < 4
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_exif_that_is_well_made_is_kept(name: str) -> None:
+    result = compress(encoded(photo(), name, exif=exif(6)), Options(quality=50, strip_metadata=False))
+    assert b"TestCam" in bytes(result.data)
+
+
+def test_exif_in_pieces_is_found_too() -> None:
+    with pytest.raises(PixelsError):
+        compress(crafted_heif.exif_in_parts(), Options())
+
+
+def test_a_jpeg_of_two_colour_channels_is_told_so() -> None:
+    with pytest.raises(DecodeFailed, match="2 colour channels"):
+        compress(crafted_jpeg.flat(64, 64, samplings=(0x11, 0x11)), Options())
+
+
+def test_wide_sampling_factors_are_a_broken_file_and_no_large_one() -> None:
+    with pytest.raises(DecodeFailed, match="Sampling factors too large"):
+        compress(crafted_jpeg.flat(64, 64, samplings=(0x44, 0x11, 0x11)), Options())
+
+
+def test_what_glib_complains_of_does_not_fill_the_log() -> None:
+    """A damaged AVIF may make it write a line for every failed assertion."""
+    script = """
+import ctypes, re
+from pathlib import Path
+from pixels import vips
+library = re.search(r"/\\S*libvips\\S*\\.so\\S*", Path("/proc/self/maps").read_text())
+complain = ctypes.CDLL(library[0]).g_log
+vips.prepare()
+complain(b"GLib-GObject", 8, b"an assertion failed")
+"""
+    paths = os.pathsep.join(sys.path)
+    done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": paths}, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

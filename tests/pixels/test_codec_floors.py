@@ -17,15 +17,29 @@ LIBVIPS, TRANSCODER = "pyvips-binary", "mozjpeg-lossless-optimization"
 #: Wheel, codec, what stands before and after its version there, and the first release that is good enough.
 WRITTEN = [
     (LIBVIPS, "libpng", rb"\0(1\.6\.\d+)\0", (1, 6, 56), "CVE-2026-33416, use after free; CVE-2026-25646 before it"),
-    (LIBVIPS, "libaom", rb"AV1 Decoder v(\d+\.\d+\.\d+)", (3, 9, 1), "CVE-2024-5171, heap overflow by a huge image"),
-    (LIBVIPS, "mozjpeg", rb"mozjpeg version (\d+\.\d+\.\d+)", (4, 0, 1), "CVE-2020-13790, heap over-read"),
-    (TRANSCODER, "mozjpeg", rb"mozjpeg version (\d+\.\d+\.\d+)", (4, 0, 1), "CVE-2020-13790, heap over-read"),
+    # CVE-2026-56209 of 3.14.0 needs layers that nobody encodes here, and raises the floor all the same.
+    (LIBVIPS, "libaom", rb"AV1 Decoder v(\d+\.\d+\.\d+)", (3, 14, 1), "CVE-2026-56209; CVE-2024-5171 before it"),
+    (
+        LIBVIPS,
+        "mozjpeg",
+        rb"mozjpeg version (\d+\.\d+\.\d+)",
+        (4, 0, 1),
+        "CVE-2020-13790, heap over-read (in its PPM reader)",
+    ),
+    (
+        TRANSCODER,
+        "mozjpeg",
+        rb"mozjpeg version (\d+\.\d+\.\d+)",
+        (4, 0, 1),
+        "CVE-2020-13790, heap over-read (in its PPM reader)",
+    ),
 ]
 #: The first release of libvips' wheel with codecs that are good enough, of those that write no version.
 BUILT_FROM = (8, 18, 3)
 RECIPE = {
     "libwebp": ((1, 6, 0), (1, 3, 2), "CVE-2023-4863, heap overflow, used in attacks"),
-    "libheif": ((1, 23, 0), (1, 22, 1), "CVE-2026-32738 and CVE-2026-49271, reads out of bounds"),
+    "libheif": ((1, 23, 0), (1, 22, 1), "CVE-2026-32740, heap overflow by a grid; CVE-2026-49271, read out of bounds"),
+    "libvips": ((8, 18, 3), (8, 18, 1), "CVE-2026-2913, heap overflow by a truncated length"),
 }
 
 

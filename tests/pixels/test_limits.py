@@ -6,9 +6,10 @@ import zlib
 import pytest
 
 from pixels import png_chunks
-from pixels.errors import ImageTooLarge
+from pixels.errors import DecodeFailed, ImageTooLarge
 from pixels.options import Limits, Options
 from pixels.pipeline import compress
+from tests.hostile import crafted_heif, crafted_jpeg, crafted_webp
 from tests.pixels.pictures import KINDS, animation, encoded, noise, photo
 
 SMALL = Limits(max_pixels=100 * 100, max_frames=4)
@@ -71,3 +72,56 @@ def test_a_side_that_the_asked_format_cannot_have_is_refused(name: str, most: in
     with pytest.raises(ImageTooLarge, match=str(most)):
         compress(source, Options(format=name))
     assert compress(source, Options(format=name, max_width=most)).width == most
+
+
+def test_frames_are_counted_before_a_library_counts_them() -> None:
+    """Libwebp takes a minute to open a hundred thousand."""
+    with pytest.raises(ImageTooLarge, match="257 frames or more"):
+        compress(crafted_webp.animated(100_000), Options())
+
+
+def test_a_picture_of_more_than_100_mb_of_pixels_stays_in_memory() -> None:
+    """Beyond that libvips would write it to a file, which an encode process may not."""
+    source = crafted_webp.riff(crafted_webp.lossless(6_000, 6_000))
+    assert compress(source, Options(quality=1, max_width=60)).width == 60
+
+
+def test_a_jpeg_that_is_too_short_for_its_size_is_broken() -> None:
+    with pytest.raises(DecodeFailed, match="most of it is missing"):
+        compress(crafted_jpeg.flat(8, 8, claimed=(7_000, 7_000)), Options())
+    assert compress(crafted_jpeg.flat(700, 700), Options(quality=50)).width == 700
+
+
+@pytest.mark.parametrize(("side", "scans", "fits"), [(64, 99, True), (64, 100, False), (4_000, 90, False)])
+def test_scans_of_a_jpeg_are_bounded_by_number_and_by_what_they_walk_over(side: int, scans: int, *, fits: bool) -> None:
+    """The first scan, and those that repeat it; a walk over 16 megapixels may come 78 times."""
+    source = crafted_jpeg.progressive(side, side, scans, refine=False)
+    if fits:
+        assert compress(source, Options(quality=50)).width == side
+    else:
+        with pytest.raises(DecodeFailed, match="very many scans"):
+            compress(source, Options(quality=50))
+
+
+def test_rows_are_bounded_however_short() -> None:
+    """A picture one pixel wide and 49 million high kept a process busy for more than a minute."""
+    with pytest.raises(ImageTooLarge, match="200001 rows"):
+        compress(claiming_png(1, 200_001), Options())
+
+
+def test_scans_inside_metadata_are_none() -> None:
+    source = crafted_jpeg.spliced(crafted_jpeg.segment(crafted_jpeg.COM, b"\xff\xda" * 200))
+    assert compress(source, Options(quality=50)).width == 160
+
+
+def test_a_still_avif_of_many_frames_is_broken() -> None:
+    stream = crafted_heif.coded()[1]
+    assert compress(crafted_heif.still(stream=stream * 4), Options(format="jpeg", quality=50)).width == 64
+    with pytest.raises(DecodeFailed, match="very many frames"):
+        compress(crafted_heif.still(stream=stream * 9), Options())
+
+
+@pytest.mark.parametrize("places", [((0, 400),) * 9, ((0, 0),) * 9])
+def test_an_avif_does_not_unfold_to_more_than_it_is(places: tuple[tuple[int, int], ...]) -> None:
+    with pytest.raises(DecodeFailed, match="overlap"):
+        compress(crafted_heif.with_place(*places), Options())

@@ -4,6 +4,7 @@ A HEIF file is a set of items - coded images, the grid that joins them, their al
 The file is written anew around the items that the shown one needs, whose bytes are copied as they are.
 """
 
+import contextlib
 from typing import Final
 
 import msgspec
@@ -13,6 +14,8 @@ from pixels.strip.iso_boxes import Box, Cursor, build_box, build_full_box, walk_
 
 _COLOUR_PROFILES: Final = (b"prof", b"rICC")
 _MAX_ID: Final = 0xFFFF
+#: Of an item's entry: version and flags, id, protection, type.
+_ENTRY_HEAD_BYTES: Final = 14
 
 
 class _Reference(msgspec.Struct):
@@ -100,6 +103,30 @@ def strip_avif(data: memoryview) -> bytes:
 
     offset = len(head) + len(write_meta(0)) + 8
     return b"".join((head, write_meta(offset), build_box(b"mdat", *payloads.values())))
+
+
+def read_items(data: memoryview, kind: bytes) -> list[bytes]:
+    """Return the bytes of every item of a kind, such as ``av01`` or ``Exif``, as they are stored.
+
+    Raises
+    ------
+    NotStrippable
+        The file is cut, says the same twice, or is of a rarer build.
+    """
+    metas: list[Box] = []
+    # What follows the last whole box is no part of the picture.
+    with contextlib.suppress(NotStrippable):
+        metas.extend(box for box in walk_boxes(data) if box.kind == b"meta")
+    try:
+        [box] = metas
+        meta = _Meta(box)
+        if len(meta.boxes) != sum(1 for _ in walk_boxes(box.body[4:])):
+            raise NotStrippable("the AVIF has a box twice")
+        entries = meta.entries.items()
+        wanted = {item for item, entry in entries if kind in bytes(entry.body[:_ENTRY_HEAD_BYTES])}
+        return list(_read_payloads(data, meta, wanted).values())
+    except (KeyError, IndexError, ValueError) as error:
+        raise NotStrippable("a part that it names is missing") from error
 
 
 def _build_meta(
@@ -192,12 +219,13 @@ def _read_payloads(data: memoryview, meta: _Meta, needed: set[int]) -> dict[int,
         if item in needed:
             if elsewhere or method > 1:
                 raise NotStrippable("the AVIF's pixels are in another file or item")
+            holder = meta.boxes[b"idat"].body if method else data
+            pieces = [_extent(holder, offset, length) for offset, length in parts]
             # Items may share bytes: a small file must not unfold into a huge one.
-            spare_bytes -= sum(length for _, length in parts)
+            spare_bytes -= sum(map(len, pieces))
             if spare_bytes < 0:
                 raise NotStrippable("the AVIF's items overlap")
-            holder = meta.boxes[b"idat"].body if method else data
-            found[item] = b"".join(_extent(holder, offset, length) for offset, length in parts)
+            found[item] = b"".join(pieces)
     if found.keys() != needed:
         raise NotStrippable("the AVIF lacks a part that it names")
     return found
