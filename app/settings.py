@@ -17,6 +17,8 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 #: A unix socket's path must stay under 108 bytes, `valkey.sock` and the folder's separator included.
 _MAX_SOCKET_FOLDER = 90
+#: With less, ordinary photographs would be told to be too large.
+_LEAST_BUDGET_BYTES = 256 * MB
 
 
 class InvalidSettings(Exception):
@@ -53,6 +55,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     smart_search_s: Seconds = 6.0
     #: Address space of one encode process, bytes.
     encode_memory_bytes: Annotated[int, msgspec.Meta(ge=1024 * MB)] = 3072 * MB
+    #: What the pictures in all encode processes of an API, or of a worker, may take together, bytes; 0: three eighths
+    #: of the memory of the machine or container, because both may run there.
+    encode_budget_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     #: The encode processes of a worker, which is as many jobs as it runs at once; 0: one for each core.
     worker_processes: Annotated[int, msgspec.Meta(ge=0, le=512)] = 0
     #: The same as `encode_deadline_s` and `smart_search_s`, for jobs.
@@ -111,6 +116,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise InvalidSettings("SYNC_MAX_BYTES must not exceed MAX_BYTES")
         if self.smart_search_s >= self.encode_deadline_s:
             raise InvalidSettings("SMART_SEARCH_S must be less than ENCODE_DEADLINE_S")
+        if 0 < self.encode_budget_bytes < _LEAST_BUDGET_BYTES:
+            raise InvalidSettings(f"ENCODE_BUDGET_BYTES must be 0 or at least {_LEAST_BUDGET_BYTES}")
         if self.job_search_s >= self.job_deadline_s:
             raise InvalidSettings("JOB_SEARCH_S must be less than JOB_DEADLINE_S")
         if "://" in self.store_url and urlsplit(self.store_url).scheme != "s3":

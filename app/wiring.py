@@ -43,12 +43,15 @@ from app.service.reuse import Reuse
 from app.service.runner import Runner
 from app.service.source_parts import SourceParts
 from app.service.sweeper import Sweeper
+from app.service.system_memory import find_memory_bytes
 from app.service.upload import Upload
 from app.service.webhook import WebhookSender
 from app.settings import Settings
 
 #: A loop costs about a sixth of the encoders' time on a plain JPEG, and far less on longer work (perf/README.md).
 _CORES_PER_LOOP: Final = 8
+#: Of the memory, for the pictures of an API or of a worker: both may run here, and beside them what they are made of.
+_BUDGET_SHARE: Final = 3 / 8
 #: Redis and the store have this long where a job hangs on them: a refusal must still reach the client within 2 s.
 _JOBS_TIMEOUT_S: Final = 1.5
 #: At the end, results that were answered have this long to be written.
@@ -65,6 +68,11 @@ def api_workers(settings: Settings) -> int:
 def encode_processes(settings: Settings) -> int:
     """How many encode processes each event-loop process runs."""
     return math.ceil((settings.encode_processes or os.cpu_count() or 1) / api_workers(settings))
+
+
+def encode_budget_bytes(settings: Settings) -> int:
+    """How much memory the pictures in all encode processes of an API, or of a worker, may take together."""
+    return settings.encode_budget_bytes or int(_BUDGET_SHARE * find_memory_bytes())
 
 
 @asynccontextmanager
@@ -151,6 +159,7 @@ def assemble(settings: Settings) -> Parts:
         wait_timeout_s=settings.wait_timeout_s,
         deadline_s=settings.encode_deadline_s,
         memory_bytes=settings.encode_memory_bytes,
+        budget_bytes=encode_budget_bytes(settings) // api_workers(settings),
         limits=settings.limits,
     )
     limiter = RedisLimiter(redis, breaker, shares=settings.api_replicas * api_workers(settings))
@@ -242,6 +251,7 @@ def assemble_worker(settings: Settings) -> WorkerParts:
         wait_timeout_s=settings.job_deadline_s,
         deadline_s=settings.job_deadline_s,
         memory_bytes=settings.encode_memory_bytes,
+        budget_bytes=encode_budget_bytes(settings),
         limits=settings.job_limits,
     )
     jobs = _jobs(client, breaker, settings)

@@ -47,9 +47,10 @@ class Compression:
 
     async def handle(self, request: Request[Any, Any, Any]) -> ASGIResponse:
         """Answer a request that has passed the door."""
-        claim = exchange_of(request).claim
+        exchange = exchange_of(request)
+        claim = exchange.claim
         if not promises_at_least(request, self._settings.sync_max_bytes):
-            self._compressor.refuse_if_full()
+            self._compressor.refuse_if_full(exchange.caller.account)
         upload = self._begin_upload()
         try:
             if claim is None:

@@ -171,7 +171,8 @@ def errors(settings: Settings) -> dict[str, ErrorCode]:
             "Use a new key for a new request. Repeat a request only with all that it had.",
         ),
         "image_too_large": ErrorCode(
-            f"The image has more than {fixed_limits}, or a side that the output format cannot hold.",
+            f"The image has more than {fixed_limits}, a side that the output format cannot hold, or needs more memory "
+            "than the service has for one image.",
             "Scale it down before you send it. Where only a side is too long, `max_width` or `max_height` will do.",
         ),
         "decode_failed": ErrorCode(

@@ -74,9 +74,9 @@ class Compressor:
         self._keeps_results = keeps_results
         self._keep_s = keep_s
 
-    def refuse_if_full(self) -> None:
-        """Raise 503 `overloaded` while there is no room, before a body is read."""
-        self._encoders.slots.refuse_if_full()
+    def refuse_if_full(self, account: str) -> None:
+        """Raise 503 `overloaded` while there is no room for `account`, before a body is read."""
+        self._encoders.slots.refuse_if_full(account)
 
     async def compress(self, upload: Upload, options: Options, *, account: str, lane: Lane, keep: bool) -> Answer:
         """Compress a small source.
@@ -96,7 +96,7 @@ class Compressor:
         if found is not None:
             answer = Answer(self._finish(job, found.outcome), found.outcome, found.data, {}, "hit")
         else:
-            encoded, state = await self._reuse.share(job.content_key, lambda: self._encode(upload, job.options))
+            encoded, state = await self._reuse.share(job.content_key, lambda: self._encode(upload, job))
             outcome = outcome_of(encoded)
             cache = state if job.content_key else None
             answer = Answer(self._finish(job, outcome), outcome, encoded.data, _timings_of(encoded), cache)
@@ -128,9 +128,9 @@ class Compressor:
             cache = "hit" if known else "miss"
         return Ticket(job, math.ceil(expected_s), cache)
 
-    async def _encode(self, upload: Upload, options: Options) -> Encoded:
+    async def _encode(self, upload: Upload, job: Job) -> Encoded:
         with upload.handed_over() as source:
-            return await self._encoders.encode(source, options)
+            return await self._encoders.encode(source, job.options, account=job.account)
 
     def _finish(self, job: Job, outcome: Outcome) -> Job:
         now = time.time()

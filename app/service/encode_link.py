@@ -16,6 +16,7 @@ from app.service.encode_protocol import (
     Failed,
     Job,
     Lockdown,
+    NeedsMemory,
     Ready,
     Reply,
     Setup,
@@ -62,7 +63,7 @@ class EncodeLink:
         self._on_ready, self._on_death = on_ready, on_death
         self._decoder = msgspec.msgpack.Decoder(Reply)
         self._received = bytearray()
-        self._answer: asyncio.Future[Done | Failed] | None = None
+        self._answer: asyncio.Future[Done | Failed | NeedsMemory] | None = None
         self._late = False
         self.is_ready = False
         self.lockdown: Lockdown | None = None
@@ -77,8 +78,12 @@ class EncodeLink:
         socket.send_fds(self._socket, [frame(setup)], [self._result_fd])
         self._loop.add_reader(self._socket, self._read)
 
-    async def run(self, source: SharedBuffer, options: Options, deadline_s: float) -> Done | Failed:
+    async def run(
+        self, source: SharedBuffer, options: Options, deadline_s: float, granted_bytes: int
+    ) -> Done | Failed | NeedsMemory:
         """Let the process work on `source`, which must stay as it is until this returns or raises.
+
+        It takes no more memory than it is granted; a picture that needs more is not begun.
 
         Raises
         ------
@@ -86,7 +91,7 @@ class EncodeLink:
             It crashed, or was killed at its deadline. The link is of no more use.
         """
         self._answer = self._loop.create_future()
-        job = Job(source.size, options, deadline_s)
+        job = Job(source.size, options, deadline_s, granted_bytes)
         try:
             # A frame is far smaller than the socket's buffer, which is empty between two jobs: this never blocks.
             socket.send_fds(self._socket, [frame(job)], [source.descriptor])

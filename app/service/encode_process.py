@@ -13,10 +13,11 @@ import socket
 
 import msgspec
 
-from app.service.encode_protocol import LENGTH_BYTES, MAX_FRAME, Done, Failed, Job, Ready, Setup, frame
+from app.service.encode_protocol import LENGTH_BYTES, MAX_FRAME, Done, Failed, Job, NeedsMemory, Ready, Setup, frame
 from app.service.lockdown import lock
 from pixels import pack_png, pipeline, vips
 from pixels.errors import PixelsError
+from pixels.memory import MoreNeeded
 from pixels.options import Limits, Options
 
 #: A job's own alarm rings this long after the parent's deadline: for the case that the parent is gone.
@@ -48,13 +49,16 @@ def run(control: socket.socket) -> None:
         control.sendall(frame(reply))
 
 
-def _serve(job: Job, source_fd: int, result_fd: int, limits: Limits) -> Done | Failed:
+def _serve(job: Job, source_fd: int, result_fd: int, limits: Limits) -> Done | Failed | NeedsMemory:
     """Compress one job. An exception that is no fault of the picture is left to end the process, and be logged."""
     source = mmap.mmap(source_fd, job.size, prot=mmap.PROT_READ)
     os.close(source_fd)
-    reply: Done | Failed
+    limits = msgspec.structs.replace(limits, memory_bytes=job.granted_bytes)
+    reply: Done | Failed | NeedsMemory
     try:
         reply = _compress(memoryview(source), job.options, limits, result_fd)
+    except MoreNeeded as more:
+        reply = NeedsMemory(more.needed_bytes)
     except PixelsError as error:
         reply = Failed(type(error).__name__, str(error))
     except MemoryError:

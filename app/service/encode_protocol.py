@@ -22,11 +22,15 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One picture: `size` bytes behind the file descriptor that comes with the frame."""
+    """One picture: `size` bytes behind the file descriptor that comes with the frame.
+
+    `granted_bytes` is the memory it may take, beside what the process holds when it is idle.
+    """
 
     size: int
     options: Options
     deadline_s: float
+    granted_bytes: int
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
@@ -51,6 +55,12 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     message: str
 
 
+class NeedsMemory(msgspec.Struct, frozen=True, tag="needs"):
+    """The job would take more memory than it was granted: its header was read, and nothing decoded."""
+
+    needed_bytes: int
+
+
 class Lockdown(msgspec.Struct, frozen=True):
     """What keeps an encode process from everything but its work: see `lockdown`.
 
@@ -72,7 +82,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     lockdown: Lockdown
 
 
-Reply = Done | Failed | Ready
+Reply = Done | Failed | NeedsMemory | Ready
 
 
 def frame(message: msgspec.Struct) -> bytes:

@@ -17,7 +17,8 @@ import structlog
 from app.errors import ServiceError, of_pixels
 from app.service.buffers import SharedBuffer
 from app.service.encode_link import CONTEXT, EncodeLink, EncodeProcessDied
-from app.service.encode_protocol import Done, Failed, Lockdown, Setup
+from app.service.encode_protocol import Done, Failed, Lockdown, NeedsMemory, Setup
+from app.service.memory import Loan, MemoryBudget
 from app.service.slots import Slots
 from pixels.options import Limits, Options
 
@@ -26,11 +27,13 @@ _log = structlog.get_logger(__name__)
 _CHILD_MODULE = "app.service.encode_preload"
 #: A process that dies before it was ever ready is started again after this pause, not in a tight loop.
 _RESTART_PAUSE_S = 1.0
+#: What a process may take without asking, at most: enough for photographs of 12 megapixels in most formats.
+_MOST_SHARE_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A result: its bytes, the facts about it, and the milliseconds it waited for a slot."""
+    """A result: its bytes, the facts about it, and the milliseconds it waited for memory and a slot."""
 
     data: bytes
     facts: Done
@@ -38,7 +41,16 @@ class Encoded:
 
 
 class Encoders:
-    """Runs jobs in encode processes, as many at a time as there are processes.
+    """Runs jobs in encode processes, as many at a time as there are processes and as fit in memory.
+
+    Parameters
+    ----------
+    memory_bytes
+        The address space of one process.
+    budget_bytes
+        What all processes may take for pictures together, beside what they hold when they are idle; None for as much as
+        their address spaces hold. At most half of it is shared out among them in advance, so that ordinary pictures
+        need not ask.
 
     Attributes
     ----------
@@ -46,6 +58,8 @@ class Encoders:
         The processes, ready or not.
     lockdown
         What keeps the newest ready process from everything but its work; None before the first is ready.
+    memory
+        What is left of the budget, for pictures that need more than a process's share.
     restarts
         How many have been replaced.
     """
@@ -58,6 +72,7 @@ class Encoders:
         wait_timeout_s: float,
         deadline_s: float,
         memory_bytes: int,
+        budget_bytes: int | None = None,
         limits: Limits,
     ) -> None:
         self._count = processes
@@ -66,6 +81,16 @@ class Encoders:
         self.slots: Slots[EncodeLink] = Slots(
             count=processes, waiting_per_slot=waiting_per_slot, wait_timeout_s=wait_timeout_s
         )
+        if budget_bytes is None:
+            self._share_bytes, budget_bytes = memory_bytes, processes * memory_bytes
+        else:
+            self._share_bytes = min(_MOST_SHARE_BYTES, budget_bytes // (2 * processes))
+        self.memory = MemoryBudget(
+            budget_bytes - processes * self._share_bytes,
+            room=processes * waiting_per_slot,
+            wait_timeout_s=wait_timeout_s,
+        )
+        self._loans: dict[EncodeLink, Loan] = {}
         self.alive: set[EncodeLink] = set()
         self._first_ready = asyncio.Event()
         self._closed = False
@@ -98,8 +123,8 @@ class Encoders:
             self._add()
         await self._first_ready.wait()
 
-    async def encode(self, source: SharedBuffer, options: Options) -> Encoded:
-        """Compress what is in `source`.
+    async def encode(self, source: SharedBuffer, options: Options, *, account: str = "") -> Encoded:
+        """Compress what is in `source`; accounts share the encode processes fairly.
 
         Raises
         ------
@@ -108,12 +133,40 @@ class Encoders:
             long or its process died.
         """
         asked = time.perf_counter()
-        slot = await self.slots.acquire()
+        encoded = await self._run(source, options, account, asked, None)
+        if isinstance(encoded, NeedsMemory):
+            # It waits without a slot: pictures that need less go on.
+            loan = await self.memory.borrow(max(0, encoded.needed_bytes - self._share_bytes))
+            encoded = await self._run(source, options, account, asked, loan)
+        if isinstance(encoded, NeedsMemory):
+            # It has what it asked for: its process runs somebody else's code.
+            raise ServiceError("compression_failed", "Compression failed. Try again.")
+        return encoded
+
+    async def _run(
+        self, source: SharedBuffer, options: Options, account: str, asked: float, loan: Loan | None
+    ) -> Encoded | NeedsMemory:
+        """Run a job in the next slot; `loan` goes back when the job has ended or its process is gone."""
+        try:
+            slot = await self.slots.acquire(account)
+        except BaseException:
+            if loan is not None:
+                self.memory.give_back(loan)
+            raise
+        granted_bytes = self._share_bytes
+        if loan is not None:
+            self._loans[slot] = loan
+            granted_bytes += loan.bytes
         begun = time.perf_counter()
         try:
-            reply = await slot.run(source, options, self.deadline_s)
+            reply = await slot.run(source, options, self.deadline_s, granted_bytes)
         except EncodeProcessDied as death:
+            self._end_loan(slot)  # it may have died before it was lent to us
             raise _of_death(death, self.deadline_s) from None
+        self._end_loan(slot)
+        if isinstance(reply, NeedsMemory):
+            self.slots.release(slot)
+            return reply
         if isinstance(reply, Failed):
             self.slots.release(slot, time.perf_counter() - begun)
             raise of_pixels(reply.error, reply.message)
@@ -141,8 +194,14 @@ class Encoders:
         self.slots.release(link)
         self._first_ready.set()
 
+    def _end_loan(self, slot: EncodeLink) -> None:
+        loan = self._loans.pop(slot, None)
+        if loan is not None:
+            self.memory.give_back(loan)
+
     def _replace(self, dead: EncodeLink) -> None:
         self.alive.discard(dead)
+        self._end_loan(dead)
         self.slots.withdraw(dead)
         if self._closed:
             return

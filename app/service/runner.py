@@ -149,7 +149,7 @@ class Runner:
             raise ServiceError("overloaded", "There is no memory for the source.")
         try:
             await self._load(job, buffer)
-            encoded = await self._encoders.encode(buffer, job.options)
+            encoded = await self._encoders.encode(buffer, job.options, account=job.account)
             await self._blobs.put(job_blobs.result(job.id), encoded.data)
             return outcome_of(encoded)
         finally:

@@ -41,8 +41,11 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
         Checked on its header, before a pixel is decoded; the pixels are those of all frames.
     search_s
         For so long ``smart`` may look for the quality, from the start; then it returns the best that it has.
+    memory_bytes
+        What the work may take, as `memory` estimates it on the header; None for no bound.
     """
 
     max_pixels: int = 50_000_000
     max_frames: int = 256
     search_s: float = 8.0
+    memory_bytes: int | None = None

@@ -15,6 +15,7 @@ from pixels.encode import HOLD_GREY, check_side, encode, keep_flags
 from pixels.errors import UnsupportedFormat
 from pixels.formats import FormatName
 from pixels.load import Picture
+from pixels.memory import check_memory
 from pixels.options import Limits, Options
 from pixels.raster import Raster, hold
 from pixels.sample import measure
@@ -92,6 +93,8 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
         The source is broken.
     EncodeFailed
         The encoder refused a picture that decodes.
+    MoreNeeded
+        It would take more memory than `limits` allow; nothing was decoded.
     """
     started = time.perf_counter()
     data = memoryview(source)
@@ -105,6 +108,7 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
     picture = Picture(data, kind, limits)
     size = resize.fit_inside(*picture.upright_size, options.max_width, options.max_height)
     check_side(target, *size)
+    check_memory(picture, size, target, options, limits)
     strip = options.strip_metadata
     opened = time.perf_counter()
 

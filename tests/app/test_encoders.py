@@ -27,13 +27,16 @@ def pool() -> Iterator[BufferPool]:
 
 
 @asynccontextmanager
-async def running(processes: int = 1, deadline_s: float = 30, **more: int) -> AsyncGenerator[Encoders]:
+async def running(
+    processes: int = 1, deadline_s: float = 30, wait_timeout_s: float = 30, **more: int
+) -> AsyncGenerator[Encoders]:
     encoders = Encoders(
         processes=processes,
         waiting_per_slot=more.get("waiting_per_slot", 4),
-        wait_timeout_s=30,
+        wait_timeout_s=wait_timeout_s,
         deadline_s=deadline_s,
         memory_bytes=more.get("memory_bytes", 3 << 30),
+        budget_bytes=more.get("budget_bytes"),
         limits=Limits(),
     )
     try:
@@ -125,6 +128,82 @@ async def test_the_address_space_is_bounded(pool: BufferPool) -> None:
         with pytest.raises(ServiceError):
             await encoders.encode(filled(pool, huge), Options(format="avif", quality=90))
         assert (await encoders.encode(filled(pool, SMALL), Options())).data
+
+
+#: Takes about 30 MiB, and not for long.
+LARGE = encoded(photo(240, 160).resize((2400, 1600)), "JPEG")
+#: One process may take half of it without asking: enough for `SMALL`, and not for `LARGE`.
+TIGHT = 40 << 20
+
+
+async def is_waiting(encoders: Encoders) -> None:
+    while not encoders.memory.waiting:
+        await asyncio.sleep(0.01)
+
+
+async def test_a_picture_that_needs_more_memory_than_there_is_waits_while_others_go_on(pool: BufferPool) -> None:
+    """It holds no slot meanwhile: the one process serves the others."""
+    async with running(budget_bytes=TIGHT) as encoders:
+        loan = await encoders.memory.borrow(encoders.memory.total_bytes)
+        large = asyncio.create_task(encoders.encode(filled(pool, LARGE), Options(format="webp", quality=75)))
+        await is_waiting(encoders)
+        assert (await encoders.encode(filled(pool, SMALL), Options())).data
+        assert not large.done()
+        encoders.memory.give_back(loan)
+        assert (await large).data
+        assert encoders.memory.free_bytes == encoders.memory.total_bytes
+
+
+async def test_a_wait_for_memory_is_no_part_of_the_deadline(pool: BufferPool) -> None:
+    deadline_s = 0.5
+    async with running(budget_bytes=TIGHT, deadline_s=deadline_s) as encoders:
+        loan = await encoders.memory.borrow(encoders.memory.total_bytes)
+        large = asyncio.create_task(encoders.encode(filled(pool, LARGE), Options(format="webp", quality=75)))
+        await is_waiting(encoders)
+        await asyncio.sleep(deadline_s)
+        encoders.deadline_s = 30
+        encoders.memory.give_back(loan)
+        assert (await large).queue_ms >= deadline_s * 1e3
+        assert encoders.restarts == 0
+
+
+async def test_who_waits_too_long_for_memory_is_told_to_come_back(pool: BufferPool) -> None:
+    async with running(budget_bytes=TIGHT, wait_timeout_s=0.5) as encoders:
+        await encoders.memory.borrow(encoders.memory.total_bytes)
+        with pytest.raises(ServiceError) as refused:
+            await encoders.encode(filled(pool, LARGE), Options(format="webp", quality=75))
+        assert refused.value.code == "overloaded"
+        assert int(refused.value.headers["Retry-After"]) >= 1
+        assert encoders.slots.idle == 1
+
+
+async def test_what_the_budget_can_never_hold_is_too_large(pool: BufferPool) -> None:
+    huge = encoded(photo(64, 48).resize((3000, 2000)), "PNG")
+    async with running(budget_bytes=TIGHT) as encoders:
+        with pytest.raises(ServiceError) as refused:
+            await encoders.encode(filled(pool, huge), Options(format="avif", quality=90))
+        assert refused.value.code == "image_too_large"
+        assert encoders.restarts == 0
+        assert (await encoders.encode(filled(pool, huge), Options(format="jpeg", quality=90, max_width=300))).data
+
+
+@pytest.mark.parametrize("end", ["killed", "cancelled", "cancelled while it waited"])
+async def test_memory_comes_back_from_a_job_that_did_not_end_well(pool: BufferPool, end: str) -> None:
+    async with running(budget_bytes=TIGHT) as encoders:
+        total = encoders.memory.total_bytes
+        held = await encoders.memory.borrow(total if end == "cancelled while it waited" else 0)
+        job = asyncio.create_task(encoders.encode(filled(pool, LARGE), Options(format="webp", quality=75)))
+        while encoders.memory.free_bytes == total or (held.bytes and not encoders.memory.waiting):
+            await asyncio.sleep(0.005)
+        if end == "killed":
+            os.kill(encoders.pids[0], signal.SIGKILL)
+        else:
+            job.cancel()
+        with pytest.raises((ServiceError, asyncio.CancelledError)):
+            await job
+        encoders.memory.give_back(held)
+        assert (await encoders.encode(filled(pool, LARGE), Options(format="webp", quality=75))).data
+        assert encoders.memory.free_bytes == total
 
 
 def test_a_buffer_pool_lends_no_more_than_its_bound_and_takes_back() -> None:
