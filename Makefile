@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test faults memory audit test-servers lint format bench quality lock clean
+.PHONY: run test faults memory fuzz audit test-servers lint format bench load peers quality lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.ready
@@ -18,13 +18,21 @@ test: $(VENV)/.ready-dev
 test-servers: $(VENV)/.ready-dev
 	@ALL_SERVERS=1 $(BIN)/python -m pytest tests/app $(ARGS)
 
-# Twenty kills of workers over two hundred jobs, kills of Valkey under load, crowds of broken clients: minutes.
+# Twenty kills of workers over two hundred jobs, kills of Valkey under load, crowds of slow and of broken clients: minutes.
 faults: $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest -s tests/faults/kills.py tests/faults/broken_clients.py $(ARGS)
+	@$(BIN)/python -m pytest -s tests/faults/kills.py tests/faults/broken_clients.py \
+		tests/faults/slow_clients.py $(ARGS)
 
 # What a hundred uploads at once cost, on both stores.
 memory: $(VENV)/.ready-dev
 	@$(BIN)/python -m pytest -s tests/faults/memory.py $(ARGS)
+
+# What chance finds: 2,000 requests drawn from the OpenAPI document, 10,000 damaged images (half of them over HTTP),
+# 17,000 forms, and FUZZ_S seconds for each target of tests/fuzz. `make test` does a little of each.
+FUZZ_S ?= 300
+fuzz: $(VENV)/.ready-dev
+	@FUZZ_S=$(FUZZ_S) $(BIN)/python -m pytest -s tests/hostile/test_mutations.py tests/whole/test_openapi_fuzz.py \
+		tests/app/test_multipart_properties.py tests/fuzz $(ARGS)
 
 # Floors for the codecs inside wheels, and known vulnerabilities of the pins. pip-audit lives apart: it is none of them.
 audit: $(VENV)/.ready-dev
@@ -46,6 +54,15 @@ format: $(VENV)/.ready-dev
 # Speed is held by benchmarks, never by timed tests: see perf/README.md.
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest perf --benchmark-only --benchmark-columns=median,iqr,rounds $(ARGS)
+
+# A scenario of perf/load against a service of its own: make load ARGS="overload --json load.json"; see perf/LOAD.md.
+load: $(VENV)/.ready-dev
+	@$(BIN)/python -m perf.load $(ARGS)
+
+# The same work through sharp, ipx, thumbor, FastAPI with Pillow and bare libvips, installed into .peers/: a quarter of an
+# hour.
+peers: $(VENV)/.ready-dev
+	@$(BIN)/python -m perf.peers --publish $(ARGS)
 
 # How near smart comes to its target, beside other ways: judged by libjxl's program where that is installed.
 quality: $(VENV)/.ready-dev
@@ -69,4 +86,4 @@ lock:
 		-c requirements.txt pyproject.toml --extra build --extra dev -o requirements-dev.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .benchmarks .hypothesis .import_linter_cache
+	rm -rf $(VENV) .peers .mypy_cache .ruff_cache .pytest_cache .benchmarks .hypothesis .import_linter_cache

@@ -98,7 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: A body that stands still this long is given up.
     body_idle_s: Seconds = 30.0
     #: Requests under way at SIGTERM may take this long to end.
-    drain_s: Seconds = 15.0
+    drain_s: Seconds = 13.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
 

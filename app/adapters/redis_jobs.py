@@ -210,7 +210,9 @@ class RedisJobs(RedisJobRecords):
                 to_ms(time.monotonic()) + self._server_ahead_ms,
                 _PATIENCE_MS,
             )
-            self._server_ahead_ms = now_ms - to_ms(time.monotonic())
+            ahead_ms = now_ms - to_ms(time.monotonic())
+            self._contact.note_clock(jumped_s=(ahead_ms - self._server_ahead_ms) / 1000)
+            self._server_ahead_ms = ahead_ms
             if not is_late:
                 break
         if not found:
@@ -234,7 +236,7 @@ class RedisJobs(RedisJobRecords):
 
 
 class _Contact:
-    """Whether Redis has answered this process steadily: an outage of Redis is no death of workers.
+    """Whether Redis has answered this process steadily: an outage of Redis, or a jump of its clock, kills no workers.
 
     Nobody could extend a claim meanwhile, so all look silent after it. Workers that live get `pause_s` to speak.
     """
@@ -249,6 +251,11 @@ class _Contact:
         if now - self._last > self._pause_s:
             self._since = now
         self._last = now
+
+    def note_clock(self, *, jumped_s: float) -> None:
+        """Note by how much Redis' clock has moved against ours since it was last looked at."""
+        if jumped_s > self._pause_s:
+            self._since = time.monotonic()
 
     def is_steady(self) -> bool:
         """Whether answers have come for `pause_s` without a gap of that length, until now."""

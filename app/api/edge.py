@@ -101,8 +101,6 @@ class _Wire:
         return {**message, "headers": headers}
 
     def _has_body(self) -> bool:
-        if not self._scope["http_version"].startswith("1"):
-            return False  # HTTP/2 ends one stream, not the connection: nothing is lost
         headers = dict(self._scope["headers"])
         return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 

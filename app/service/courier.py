@@ -66,7 +66,7 @@ class Courier:
         self._poll_s = poll_s
         self._drain_s = drain_s
         self._clock = clock
-        self._under_way: dict[asyncio.Task[None], str] = {}
+        self._under_way: dict[asyncio.Task[None], Delivery] = {}
         self._is_failing = False
 
     async def run(self) -> None:
@@ -86,9 +86,13 @@ class Courier:
         try:
             due = await self._deliveries.due(most=free, lease_s=LEASE_S)
             for delivery in due:
-                if Counter(self._under_way.values())[delivery.account] < self._places_per_account:
+                under_way = self._under_way.values()
+                if delivery.id in {one.id for one in under_way}:
+                    # Redis' clock was set forward, and with it the end of the lease.
+                    continue
+                if Counter(one.account for one in under_way)[delivery.account] < self._places_per_account:
                     task = asyncio.create_task(self._deliver(delivery))
-                    self._under_way[task] = delivery.account
+                    self._under_way[task] = delivery
                     task.add_done_callback(self._under_way.pop)
                 else:
                     later = self._clock() + _ACCOUNT_BUSY_S

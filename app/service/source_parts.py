@@ -12,8 +12,9 @@ from app.ports.blobs import Blobs, BlobsUnavailable
 from app.ports.jobs import Jobs, JobsUnavailable
 from app.service import job_blobs
 
-#: An upload that never becomes a job has its parts removed after this; each part that arrives renews it.
-_RESERVED_S: Final = 1800.0
+#: An upload that never becomes a job has its parts removed after this; each part that arrives renews it. Longer than
+#: an upload takes by far, because Redis' clock may be set forward meanwhile.
+_RESERVED_S: Final = 2 * 3600.0
 
 
 class SourceParts:

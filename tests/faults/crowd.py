@@ -3,12 +3,14 @@
 import contextlib
 import os
 import re
+import resource
 import select
 import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.whole.jobs import QUICK, SMALL, is_soon
@@ -66,9 +68,9 @@ class Crowd:
         for link in self._links:
             link.shutdown(socket.SHUT_WR)
 
-    def wait_for_ends(self) -> None:
+    def wait_for_ends(self, within_s: float = _ENDS_WITHIN_S) -> None:
         """Fail unless the service ends every connection."""
-        left, end = set(self._links), time.monotonic() + _ENDS_WITHIN_S
+        left, end = set(self._links), time.monotonic() + within_s
         while left:
             assert time.monotonic() < end, f"{len(left)} connections are still open"
             for link in select.select(left, [], [], 1)[0]:
@@ -83,6 +85,17 @@ class Crowd:
             if number % 2:
                 link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             link.close()
+
+
+@contextmanager
+def open_files(most: int) -> Iterator[None]:
+    """Give this process, and those that it starts, this soft limit of descriptors meanwhile."""
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
 
 
 def upload(key: str | None, file: bytes, *, missing: int = 0) -> bytes:

@@ -209,6 +209,16 @@ def watching_memory(service: Service) -> Iterator[list[int]]:
         watching.join()
 
 
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Stop a process meanwhile: it is there, and answers nothing."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def tell(figures: str) -> None:
     """Tell figures to whoever runs the test by hand."""
     print(f"\n{figures}", end="")  # noqa: T201 - they are what it is run for

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
-Fault = Literal["slow", "reset", "hole"]
+Fault = Literal["slow", "reset", "hole", "500", "503"]
 _CHUNK_BYTES = 65536
 #: What `slow` adds to each chunk.
 SLOW_S = 3.0
+#: What `500` and `503` say to whatever an HTTP client sends, and hang up: nothing reaches the server.
+_HTTP_ANSWER = b"HTTP/1.1 %s Broken\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Proxy:
-    """Passes bytes on to a port of this machine; while a fault is on, it delays, resets or swallows them."""
+    """Passes bytes on to a port of this machine; while a fault is on, it delays, resets, swallows or refuses them."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
@@ -55,7 +57,7 @@ class Proxy:
                 there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
                 self._open.add(back)
                 try:
-                    await asyncio.gather(self._pass_on(reader, back), self._pass_on(there, writer))
+                    await asyncio.gather(self._pass_on(reader, back, writer), self._pass_on(there, writer, None))
                 finally:
                     self._open.discard(back)
                     back.close()
@@ -63,12 +65,18 @@ class Proxy:
             self._open.discard(writer)
             writer.close()
 
-    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pass_on(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, asker: asyncio.StreamWriter | None
+    ) -> None:
         while chunk := await source.read(_CHUNK_BYTES):
             if self._fault == "slow":
                 await asyncio.sleep(SLOW_S)
             if self._fault == "hole":
                 continue  # gone: nobody will ever answer it
+            if self._fault in {"500", "503"} and asker is not None:
+                asker.write(_HTTP_ANSWER % self._fault.encode())
+                asker.close()
+                break
             sink.write(chunk)
             await sink.drain()
         with suppress(OSError):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.faults.crowd import SETTINGS, Crowd, nothing_stays, upload
+from tests.faults.crowd import SETTINGS, Crowd, nothing_stays, open_files, upload
 from tests.whole.jobs import DOWNLOAD, MB, QUICK, SMALL, submit, wait_for_end
 from tests.whole.pictures import encoded, noise, padded_jpeg
 from tests.whole.service import Api, Service
@@ -22,7 +22,9 @@ HALF_HEAD = b"POST /api/v1/compress HTTP/1.1\r\nHost: t\r\nAuthoriz"
 
 @pytest.fixture(scope="module")
 def crowded() -> Iterator[Service]:
-    running = Service(**SETTINGS).start()
+    """A service whose starter gave it too few descriptors for a crowd: it takes what the system lets it have."""
+    with open_files(256):
+        running = Service(**SETTINGS).start()
     yield running
     running.close()
 

@@ -7,16 +7,21 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.faults.load import KillingWorkers, keep_submitting
+from tests.faults.load import KillingWorkers, frozen, keep_submitting
 from tests.whole.jobs import MB, QUICK, SMALL, STATUS, download, is_soon, new_source, submit, wait_for_end
-from tests.whole.pictures import opened
+from tests.whole.pictures import encoded, noise, opened
 from tests.whole.service import Api, Service, error_of
+
+#: Takes an encoder some tenths of a second, mostly.
+PICTURE = encoded(noise(1000, 1000), "JPEG", quality=80)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +46,28 @@ def test_workers_that_are_killed_lose_and_double_nothing(faulty: Service, client
     assert len(story.interrupted) >= 4
     assert story.ended_twice() == []
     opened(download(client, story.ids[0]).content)
+
+
+def test_an_encode_process_that_is_killed_under_load_costs_one_request(faulty: Service, client: Api) -> None:
+    """Its own: those that wait are answered by another."""
+
+    def compress_some(_: int) -> list[int]:
+        with Api(faulty.url, client.key) as own:
+            return [own.compress(PICTURE, quality="50").status_code for _ in range(10)]
+
+    killed = 0
+    with ThreadPoolExecutor(4) as pool:
+        stories = [pool.submit(compress_some, number) for number in range(4)]
+        while killed < 3 and not any(story.done() for story in stories):
+            victims = faulty.encode_pids()
+            os.kill(victims[killed % len(victims)], signal.SIGKILL)
+            killed += 1
+            assert is_soon(lambda: client.get("/health/ready").status_code == 200)
+            time.sleep(0.3)
+        told = Counter(status for story in stories for status in story.result())
+    assert killed
+    assert set(told) <= {200, 500}
+    assert told[500] <= killed
 
 
 def test_valkey_may_be_killed_under_load(faulty: Service, client: Api) -> None:
@@ -108,15 +135,6 @@ def test_a_job_waits_for_a_store_that_is_away(faulty: Service, client: Api) -> N
         time.sleep(1)
         assert client.get(STATUS + job).json()["status"] == "processing"
     assert wait_for_end(client, job)["status"] == "complete"
-
-
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def test_without_redis_jobs_are_refused_in_time_and_small_files_answered(faulty: Service, client: Api) -> None:

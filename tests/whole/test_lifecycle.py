@@ -213,3 +213,19 @@ def test_the_command_reaches_the_keys_with_and_without_a_running_service() -> No
         assert [key["revoked"] is None for key in listed] == [True, False]
     finally:
         service.close()
+
+
+def test_a_key_that_is_revoked_is_refused_within_a_second_by_every_process(pair: Service) -> None:
+    """Also by those that have seen it a moment ago; each connection goes to one process or the other."""
+    key = pair.new_key()
+
+    def ask() -> int:
+        with Api(pair.url, key) as client:
+            return client.get("/api/v1/status/none").status_code
+
+    assert {ask() for _ in range(20)} == {404}
+    [made] = [one for one in json.loads(pair.run("keys", "list", "--json").stdout) if key.startswith(one["prefix"])]
+    assert {ask() for _ in range(20)} == {404}
+    assert pair.run("keys", "revoke", made["id"]).returncode == 0
+    time.sleep(1)
+    assert {ask() for _ in range(40)} == {401}

@@ -4,15 +4,17 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import redis
 
 from tests.conftest import SERVERS, find_program, make_short_folder
+from tests.faults.load import frozen
 from tests.faults.proxy import Fault, Proxy
 from tests.seaweed import BUCKET, CREDENTIALS, SeaweedFS
-from tests.whole.jobs import QUICK, SMALL, download, is_soon, new_source, submit, wait_for_end
+from tests.whole.jobs import QUICK, SMALL, STATUS, download, is_soon, new_source, submit, wait_for_end
 from tests.whole.service import Api, Service, error_of, free_port
 
 FAULTS: list[Fault] = ["slow", "reset", "hole"]
@@ -105,9 +107,28 @@ def test_a_faulty_way_to_redis_refuses_jobs_and_nothing_else(client: Api, redis_
     recovers(client)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [*FAULTS, "500", "503"])
 def test_a_faulty_way_to_the_store_refuses_jobs_and_nothing_else(client: Api, store_proxy: Proxy, fault: Fault) -> None:
     with store_proxy.failing(fault):
         refused_in_time(client)
+        begun = time.monotonic()
         assert client.compress(SMALL, **QUICK).status_code == 200
+        assert time.monotonic() - begun < IN_TIME_S
+        assert client.get("/health/live").status_code == 200
     recovers(client)
+
+
+@pytest.mark.parametrize("fault", ["hole", "503"])
+def test_a_job_outlives_a_faulty_way_to_the_store(client: Api, far: Service, store_proxy: Proxy, fault: Fault) -> None:
+    """Its worker tries on, and what it comes to is what it comes to on any other day."""
+    usual = submit(client)
+    assert wait_for_end(client, usual)["status"] == "complete"
+    with ExitStack() as faults:
+        with frozen(far.worker_pid()):
+            job = submit(client)
+            faults.enter_context(store_proxy.failing(fault))
+        time.sleep(1)
+        assert client.get(STATUS + job).json()["status"] == "processing"
+    assert wait_for_end(client, job)["status"] == "complete"
+    assert download(client, job).content == download(client, usual).content
+    assert f'"job":"{job}","delivery":1' in far.log()
