@@ -8,7 +8,7 @@ from litestar.response.base import ASGIResponse
 
 from app.api import replies
 from app.api.exchange import Exchange, exchange_of
-from app.api.form import promises_at_least, read_form
+from app.api.form import Form, promises_at_least, read_form
 from app.api.limits import IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY, charge
 from app.api.parameters import Parameters
 from app.errors import invalid_param
@@ -47,10 +47,7 @@ class Compression:
 
     async def handle(self, request: Request[Any, Any, Any]) -> ASGIResponse:
         """Answer a request that has passed the door."""
-        exchange = exchange_of(request)
-        claim = exchange.claim
-        if not promises_at_least(request, self._settings.sync_max_bytes):
-            self._compressor.refuse_if_full(exchange.caller.account)
+        claim = exchange_of(request).claim
         upload = self._begin_upload()
         try:
             if claim is None:
@@ -66,7 +63,7 @@ class Compression:
             raise invalid_param(
                 "Idempotency-Key", f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters."
             )
-        form = await read_form(request, upload, self._settings)
+        form = await self._read(request, upload, exchange.caller.account)
         parameters = form.parameters
         if exchange.claim is not None:
             known = await self._repeat(exchange, exchange.claim, parameters, upload.digest if form.has_file else "")
@@ -78,6 +75,12 @@ class Compression:
         if exchange.claim is not None:
             await self._once.settle(exchange.claim, made.job.id)
         return replies.compressed(made) if isinstance(made, Answer) else replies.accepted(made)
+
+    async def _read(self, request: Request[Any, Any, Any], upload: Upload, account: str) -> Form:
+        if promises_at_least(request, self._settings.sync_max_bytes):
+            return await read_form(request, upload, self._settings)
+        with self._compressor.expecting(account):
+            return await read_form(request, upload, self._settings)
 
     async def _compress(self, exchange: Exchange, parameters: Parameters, upload: Upload) -> Answer | Ticket:
         caller = exchange.caller

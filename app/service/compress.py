@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import msgspec
@@ -74,9 +75,9 @@ class Compressor:
         self._keeps_results = keeps_results
         self._keep_s = keep_s
 
-    def refuse_if_full(self, account: str) -> None:
-        """Raise 503 `overloaded` while there is no room for `account`, before a body is read."""
-        self._encoders.slots.refuse_if_full(account)
+    def expecting(self, account: str) -> AbstractContextManager[None]:
+        """Raise 503 `overloaded` on entry while there is no room for `account`; to be held while its body comes."""
+        return self._encoders.slots.expecting(account)
 
     async def compress(self, upload: Upload, options: Options, *, account: str, lane: Lane, keep: bool) -> Answer:
         """Compress a small source.

@@ -22,6 +22,8 @@ from pixels.options import Limits, Options
 
 #: A job's own alarm rings this long after the parent's deadline: for the case that the parent is gone.
 ALARM_SLACK_S = 5.0
+#: Behind the event loop, which has to turn away in time what is too much, and to read what comes.
+_NICE = 5
 
 
 def run(control: socket.socket) -> None:
@@ -30,6 +32,7 @@ def run(control: socket.socket) -> None:
     if first is None:
         return
     setup, result_fd = msgspec.msgpack.decode(first[0], type=Setup), first[1]
+    os.nice(_NICE)
     # A crash must not write a core file, with other customers' pictures in it, to disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     vips.prepare()

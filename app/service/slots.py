@@ -8,28 +8,27 @@ does not get anybody more done, so there is hardly any; what is taken then is an
 import asyncio
 import math
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
 from app.errors import ServiceError
+from app.service.overload import Overload
 from app.service.waiting_room import WaitingRoom
 
 Slot = TypeVar("Slot", bound=Hashable)
 #: Weight of the newest job in the running mean that Retry-After is computed from.
 _NEWEST_WEIGHT: Final = 0.1
-#: It is overload when, within this time or twice that of a mean job, more were refused than the full room holds:
-#: had they been let in, it would be full all the same.
-_OVERLOAD_S: Final = 1.0
 #: In overload one may wait for each slot whose job has run for so much of a mean job.
 _DUE: Final = 0.7
+#: A body that takes longer counts no more: a slow client must not keep others out.
+_PROMPT_S: Final = 0.25
 
 
-class _Event(NamedTuple):
-    """Something that became of an account's request: it was lent a slot, or refused."""
-
+class _Lease(NamedTuple):
     account: str
-    at_s: float
+    since_s: float
 
 
 class Slots(Generic[Slot]):
@@ -61,10 +60,11 @@ class Slots(Generic[Slot]):
         self._wait_timeout_s = wait_timeout_s
         self._clock = clock
         self._idle: deque[Slot] = deque()
-        self._leases: dict[Slot, _Event] = {}
+        self._leases: dict[Slot, _Lease] = {}
         self._room: WaitingRoom[Slot] = WaitingRoom()
-        #: The last ones: one more than the full room holds.
-        self._refusals: deque[_Event] = deque(maxlen=self._full_room + 1)
+        #: Requests whose bodies are coming, and since when.
+        self._coming: dict[object, float] = {}
+        self._overload = Overload(self._full_room)
         self._mean_s = 0.1
 
     @property
@@ -80,19 +80,30 @@ class Slots(Generic[Slot]):
     @property
     def is_overloaded(self) -> bool:
         """Whether so many were refused of late that the room is small."""
-        window_s = max(_OVERLOAD_S, 2 * self._mean_s)
-        return len(self._refusals) == self._refusals.maxlen and self._clock() - self._refusals[0].at_s < window_s
+        return self._overload.is_on(self._clock())
 
-    def refuse_if_full(self, account: str) -> None:
-        """Turn a request of `account` away before its body is read.
+    @contextmanager
+    def expecting(self, account: str) -> Iterator[None]:
+        """Turn a request of `account` away before its body is read, or expect it while its body comes.
+
+        In overload it takes a place meanwhile, if its body comes promptly. Else all that come while one place is free
+        would send their bodies for it.
 
         Raises
         ------
         ServiceError
             503 `overloaded` with Retry-After: no slot is free, and no place in the waiting room.
         """
-        if not self._idle and self._find_place(account) == "none":
+        now = self._clock()
+        coming = sum(since_s > now - _PROMPT_S for since_s in self._coming.values()) if self.is_overloaded else 0
+        if self._find_place(account, coming) == "none":
             raise self._refuse(account)
+        request = object()
+        self._coming[request] = now
+        try:
+            yield
+        finally:
+            del self._coming[request]
 
     async def acquire(self, account: str) -> Slot:
         """Wait for a slot.
@@ -143,7 +154,7 @@ class Slots(Generic[Slot]):
             self._idle.remove(slot)
 
     def _lend(self, slot: Slot, account: str) -> Slot:
-        self._leases[slot] = _Event(account, self._clock())
+        self._leases[slot] = _Lease(account, self._clock())
         self._room.hold(account)
         return slot
 
@@ -158,22 +169,17 @@ class Slots(Generic[Slot]):
         if not self.is_overloaded:
             return self._full_room
         due = self._clock() - _DUE * self._mean_s
-        return min(self._full_room, sum(lease.at_s <= due for lease in self._leases.values()))
+        return min(self._full_room, sum(lease.since_s <= due for lease in self._leases.values()))
 
-    def _find_place(self, account: str) -> Literal["free", "another's", "none"]:
-        if self.waiting < self._places():
+    def _find_place(self, account: str, coming: int = 0) -> Literal["free", "another's", "none"]:
+        if self.waiting + coming < self._places() + self.idle:
             return "free"
         load = self._room.load(account)
         # Two fewer: with one, the two would only change places, and could go on doing so.
         if load + 2 <= self._room.greatest_load():
             return "another's"
         # A flood's overload is no reason to refuse everybody else.
-        return "free" if load == 0 and self.waiting < self._full_room and self._is_one_to_blame() else "none"
-
-    def _is_one_to_blame(self) -> bool:
-        """Whether most of the last refusals were one account's."""
-        [(_, most)] = Counter(refusal.account for refusal in self._refusals).most_common(1)
-        return 2 * most > len(self._refusals)
+        return "free" if load == 0 and self.waiting < self._full_room and self._overload.is_one_to_blame() else "none"
 
     def _show_one_out(self) -> None:
         shown_out = self._room.show_out()
@@ -183,9 +189,7 @@ class Slots(Generic[Slot]):
                 waiter.set_exception(self._refuse(account))
 
     def _refuse(self, account: str) -> ServiceError:
-        was_overloaded = self.is_overloaded
-        self._refusals.append(_Event(account, self._clock()))
-        if self.is_overloaded and not was_overloaded:
+        if self._overload.note_refusal(account, self._clock(), self._mean_s):
             while self.waiting > self._places():
                 self._show_one_out()
         return self._overloaded()

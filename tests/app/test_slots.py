@@ -1,6 +1,7 @@
 """Admission: fair between accounts, bounded, hardly any waiting in overload, and no slot lost when somebody goes."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -68,6 +69,11 @@ class Crowd:
         else:
             self.served.append(account)
             self.held.append(slot)
+
+
+def refuse_if_full(pool: Slots[int], account: str) -> None:
+    with pool.expecting(account):
+        pass
 
 
 async def settle() -> None:
@@ -146,7 +152,7 @@ async def test_beyond_the_waiting_room_it_is_overloaded_with_a_time_to_come_back
         assert refused.value.code == "overloaded"
         assert int(refused.value.headers["Retry-After"]) >= 1
         with pytest.raises(ServiceError):
-            pool.refuse_if_full("a")
+            refuse_if_full(pool, "a")
         assert await crowd.serve(1) == "a"
 
 
@@ -155,7 +161,7 @@ async def test_the_time_to_come_back_grows_with_the_running_mean() -> None:
     pool.release(await pool.acquire("a"), used_s=1000)
     held = await pool.acquire("a")
     with pytest.raises(ServiceError) as refused:
-        pool.refuse_if_full("a")
+        refuse_if_full(pool, "a")
     assert 90 <= int(refused.value.headers["Retry-After"]) <= 110
     pool.release(held)
 
@@ -164,7 +170,7 @@ async def test_in_a_full_room_the_greediest_account_makes_place_with_its_newest(
     pool = slots(waiting_per_slot=4)
     async with crowd_at(pool) as crowd:
         await crowd.arrive("aaaaa")
-        pool.refuse_if_full("b")
+        refuse_if_full(pool, "b")
         await crowd.arrive("b")
         await settle()
         assert pool.waiting == 4
@@ -250,12 +256,12 @@ async def test_in_the_overload_that_one_account_makes_each_other_may_have_one_re
         await crowd.arrive(11 * "a")
         assert pool.is_overloaded
         assert pool.waiting == 0
-        pool.refuse_if_full("b")
+        refuse_if_full(pool, "b")
         await crowd.arrive("bcde")
         assert pool.waiting == 4
         for account in "abf":
             with pytest.raises(ServiceError):
-                pool.refuse_if_full(account)
+                refuse_if_full(pool, account)
         assert await crowd.serve(4) == "bcde"
 
 
@@ -266,8 +272,31 @@ async def test_in_the_overload_that_all_make_together_the_room_is_small_for_all(
         await settle()
         assert pool.is_overloaded
         with pytest.raises(ServiceError):
-            pool.refuse_if_full("z")
+            refuse_if_full(pool, "z")
         assert pool.waiting == 0
+
+
+async def test_in_overload_bodies_that_come_promptly_take_the_places() -> None:
+    clock = Clock()
+    pool = slots(count=2, waiting_per_slot=2, clock=clock)
+    async with crowd_at(pool) as crowd:
+        await crowd.arrive(11 * "a")
+        await settle()
+        assert pool.is_overloaded
+        clock.now += 0.08  # both jobs are due
+        with pool.expecting("a"), pool.expecting("a"):
+            with pytest.raises(ServiceError):
+                refuse_if_full(pool, "a")
+            clock.now += 0.3  # a slow client keeps nobody out
+            refuse_if_full(pool, "a")
+        refuse_if_full(pool, "a")
+
+
+async def test_without_overload_any_number_may_send() -> None:
+    pool = slots()
+    with contextlib.ExitStack() as bodies:
+        for _ in range(100):
+            bodies.enter_context(pool.expecting("a"))
 
 
 async def test_a_wait_that_takes_too_long_ends_and_leaves_the_room() -> None:
