@@ -190,7 +190,9 @@ class Slots(Generic[Slot]):
 
     def _refuse(self, account: str) -> ServiceError:
         if self._overload.note_refusal(account, self._clock(), self._mean_s):
-            while self.waiting > self._places():
+            # Of a flood's overload, one of each other account is spared here too.
+            spared = 1 if self._overload.is_one_to_blame() else 0
+            while self.waiting > self._places() and self._room.greatest_load() > spared:
                 self._show_one_out()
         return self._overloaded()
 

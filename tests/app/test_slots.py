@@ -265,6 +265,21 @@ async def test_in_the_overload_that_one_account_makes_each_other_may_have_one_re
         assert await crowd.serve(4) == "bcde"
 
 
+async def test_when_one_account_brings_overload_back_another_that_waits_is_not_shown_out() -> None:
+    clock = Clock()
+    pool = slots(count=2, waiting_per_slot=2, clock=clock)
+    async with crowd_at(pool) as crowd:
+        await crowd.arrive(11 * "a")
+        await settle()
+        clock.now += 1.1
+        await crowd.arrive("aa")
+        assert await crowd.serve(2) == "aa"  # whose jobs are new: nobody may wait for them in overload
+        await crowd.arrive("b" + 9 * "a")
+        await settle()
+        assert pool.is_overloaded
+        assert await crowd.serve(1) == "b"
+
+
 async def test_in_the_overload_that_all_make_together_the_room_is_small_for_all() -> None:
     pool = slots(count=2, waiting_per_slot=2)
     async with crowd_at(pool) as crowd:
