@@ -12,41 +12,51 @@ def refuse(overload: Overload, count: int, now: float, account: str = "a", mean_
     return sum(overload.note_refusal(account, now, mean_s) for _ in range(count)) > 0
 
 
-def test_it_begins_when_more_are_refused_in_a_second_than_the_room_holds() -> None:
+def test_it_is_while_more_are_refused_in_a_second_than_the_room_holds() -> None:
     overload = Overload(ROOM)
     assert not refuse(overload, ROOM, now=10)
     assert not refuse(overload, 1, now=11.5)
     assert refuse(overload, ROOM, now=11.6)
-    assert overload.is_on(12.5)
+    assert overload.is_on(12.4)
     assert not overload.is_on(12.7)
 
 
-def test_where_it_is_full_again_at_once_it_lasts_twice_as_long_but_never_more_than_four_seconds() -> None:
-    overload, now, lasted = Overload(ROOM), 10.0, []
-    assert refuse(overload, ROOM + 1, now)
-    for _ in range(4):
-        begun = now
-        while overload.is_on(now):
-            now += 0.01
-            refuse(overload, 1, now)
-        lasted.append(now - begun)
-        assert refuse(overload, ROOM, now)
-    assert lasted == pytest.approx([1, 2, 4, 4], abs=0.02)
+def test_it_begins_once() -> None:
+    overload = Overload(ROOM)
+    assert [refuse(overload, 1, now=10) for _ in range(ROOM + 3)] == [False] * ROOM + [True, False, False]
 
 
-def test_a_few_who_come_again_do_not_bring_it_back() -> None:
+def test_a_few_who_come_again_end_it_and_do_not_bring_it_back() -> None:
     overload = Overload(ROOM)
     assert refuse(overload, ROOM + 1, now=10)
     assert not refuse(overload, ROOM // 2, now=11.1)
     assert not overload.is_on(11.2)
 
 
-def test_refusals_while_it_lasts_do_not_prolong_it() -> None:
-    """Who was refused may hammer on: the room is opened all the same, and then has a place for him."""
+def test_who_hammers_on_keeps_it_up_for_ten_seconds_and_then_finds_the_whole_room() -> None:
+    overload, now = Overload(ROOM), 10.0
+    refuse(overload, ROOM + 1, now)
+    while overload.is_on(now):
+        refuse(overload, 1, now)
+        now += 0.1
+    assert now == pytest.approx(20, abs=0.2)
+    assert not overload.is_on(now + 0.1)
+
+
+def test_where_the_whole_room_is_full_again_it_is_on_at_once() -> None:
     overload = Overload(ROOM)
-    assert refuse(overload, ROOM + 1, now=10)
-    assert not refuse(overload, 1000, now=10.9)
-    assert not overload.is_on(11.1)
+    refuse(overload, ROOM + 1, now=10)
+    refuse(overload, ROOM + 1, now=19.9)
+    assert not overload.is_on(20)
+    assert refuse(overload, 1, now=20)
+    assert overload.is_on(20.1)
+
+
+def test_where_jobs_are_long_refusals_count_for_as_long_as_two() -> None:
+    overload = Overload(ROOM)
+    assert not refuse(overload, ROOM, now=10, mean_s=3)
+    assert refuse(overload, 1, now=15, mean_s=3)
+    assert overload.is_on(15.9)
 
 
 def test_one_is_to_blame_for_more_than_half_of_the_last() -> None:
