@@ -2,6 +2,8 @@
 
 import platform
 import subprocess
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -22,3 +24,14 @@ def describe_machine() -> str:
         return platform.platform(terse=True)
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{len(models)} cores of {models[0]}" if models else platform.machine()
+
+
+def find_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

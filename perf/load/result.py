@@ -2,15 +2,13 @@
 
 import os
 import platform
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from perf.machine import describe_machine
+from perf.machine import describe_machine, find_versions
 
 _PACKAGES: Final = ("compressorize", "litestar", "granian", "pyvips-binary", "aiohttp", "uvloop")
 
@@ -178,17 +176,9 @@ def look_at_machine() -> Machine:
 
 def list_versions() -> dict[str, str]:
     """Return the versions of what makes the load and, for an own service, serves it."""
-    return {"Python": platform.python_version(), **dict(_installed())}
+    return {"Python": platform.python_version(), **find_versions(_PACKAGES)}
 
 
 def today() -> str:
     """Return the date, in UTC."""
     return datetime.now(UTC).date().isoformat()
-
-
-def _installed() -> Iterator[tuple[str, str]]:
-    for name in _PACKAGES:
-        try:
-            yield name, metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue

@@ -1,15 +1,13 @@
 """What a run found, and when, where and with what."""
 
 import platform
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Final, Self
 
 import msgspec
 
-from perf.machine import describe_commit, describe_machine
+from perf.machine import describe_commit, describe_machine, find_versions
 from perf.quality.measure import FORMATS, METHODS, Row, Settings
 from perf.quality.survey import Survey
 from pixels.formats import FormatName
@@ -40,7 +38,7 @@ class Result(msgspec.Struct, frozen=True):
             date=datetime.now(UTC).date().isoformat(),
             commit=describe_commit(),
             machine=describe_machine(),
-            versions={"Python": platform.python_version(), "libvips": libvips, **dict(_installed())},
+            versions={"Python": platform.python_version(), "libvips": libvips, **find_versions(_PACKAGES)},
             settings=settings,
             folders=folders,
             fixed_qualities=survey.fixed_qualities,
@@ -57,11 +55,3 @@ def write(result: Result, path: Path) -> None:
     """Write all of `result` as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
-
-
-def _installed() -> Iterator[tuple[str, str]]:
-    for name in _PACKAGES:
-        try:
-            yield name, metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
