@@ -12,20 +12,11 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from perf.drawing import HUES, INK, STYLE, save
 from perf.load.result import Latency, PhaseResult, Result, StreamResult
 
-#: A grey and hues that are as far from white as from the near-black of dark pages.
-_INK: Final = "#7d8590"
-_HUES: Final = ("#2f81f7", "#d2691e", "#2da44e", "#a371f7", "#db3b6e", "#1b9aaa", "#b08800", "#8c6d5a", "#6e7fd0")
-_GOOD, _BAD, _REFUSED = _HUES[0], _HUES[4], _HUES[1]
-_STYLE: Final[dict[Any, Any]] = {
-    "axes.edgecolor": _INK, "axes.labelcolor": _INK, "text.color": _INK, "xtick.color": _INK, "ytick.color": _INK,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "font.size": 9,
-    "legend.frameon": False, "legend.labelcolor": _INK, "legend.fontsize": 8,
-    # Text stays text, and the same results give the same file.
-    "svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["Helvetica", "Arial", "DejaVu Sans"],
-    "svg.hashsalt": "compressorize",
-}  # fmt: skip
+_GOOD, _BAD, _REFUSED = HUES[0], HUES[4], HUES[1]
+_STYLE: Final[dict[Any, Any]] = STYLE | {"legend.frameon": False, "legend.labelcolor": INK, "legend.fontsize": 8}
 _PERCENTS: Final = (0, 50, 90, 99, 99.9, 99.99)
 _COLUMNS: Final = 2
 #: How loads are described begins with the one, and is the other.
@@ -38,13 +29,13 @@ def draw_throughput(results: Sequence[Result], path: Path) -> bool:
     def draw(panel: Axes, result: Result) -> None:
         points = sorted((one.offered_per_s, one) for phase in result.phases for one in _open_loops(phase))
         offered = [rate for rate, _ in points]
-        panel.plot([0, max(offered)], [0, max(offered)], color=_INK, linewidth=0.8, linestyle=":")
+        panel.plot([0, max(offered)], [0, max(offered)], color=INK, linewidth=0.8, linestyle=":")
         panel.plot(offered, [one.accepted_per_s for _, one in points], "o-", color=_GOOD, label="accepted")
         refused = [rate * _share(one, one.refused) for rate, one in points]
         panel.plot(offered, refused, "s--", color=_REFUSED, label="refused", markersize=4)
         for phase in result.phases:
             if phase.name == "at capacity":
-                panel.axhline(phase.streams[0].accepted_per_s, color=_INK, linewidth=0.8, label="closed loop")
+                panel.axhline(phase.streams[0].accepted_per_s, color=INK, linewidth=0.8, label="closed loop")
         panel.set_xlabel("offered, requests/s")
         panel.set_ylabel("answered, requests/s")
 
@@ -60,7 +51,7 @@ def draw_latency(results: Sequence[Result], path: Path) -> bool:
     """Draw the percentiles of each phase's accepted requests, the rare ones spread out."""
 
     def draw(panel: Axes, result: Result) -> None:
-        hues, drawn = cycle(_HUES), []
+        hues, drawn = cycle(HUES), []
         for phase in result.phases:
             for stream in phase.streams:
                 hue = next(hues)
@@ -97,7 +88,7 @@ def draw_bytes(results: Sequence[Result], path: Path) -> bool:
         figure = Figure(figsize=(9, 1 + 0.5 * len(names)), layout="constrained")
         panel = figure.subplots()
         places = np.arange(len(names))
-        panel.barh(places - 0.2, sent, 0.38, color=_INK, label="picture")
+        panel.barh(places - 0.2, sent, 0.38, color=INK, label="picture")
         panel.barh(places + 0.2, back, 0.38, color=_GOOD, label="result")
         for place, (before, after) in enumerate(zip(sent, back, strict=True)):
             panel.text(after, place + 0.2, f" {after / before:.0%}", va="center", fontsize=8)
@@ -105,7 +96,7 @@ def draw_bytes(results: Sequence[Result], path: Path) -> bool:
         panel.invert_yaxis()
         panel.set_xlabel("kB, mean of the accepted requests")
         panel.legend()
-        _save(figure, path)
+        save(figure, path)
     return True
 
 
@@ -119,7 +110,7 @@ def draw_timelines(results: Sequence[Result], path: Path) -> bool:
             seconds = zip(*(stream.timeline for stream in phase.streams), strict=True)
             for at, streams in enumerate(seconds):
                 columns.append((begin + at, *(sum(one[kind] for one in streams) for kind in range(3))))
-            panel.axvline(begin, color=_INK, linewidth=0.6)
+            panel.axvline(begin, color=INK, linewidth=0.6)
             panel.text(begin, 1.0, f" {phase.name}", transform=panel.get_xaxis_transform(), fontsize=7, va="top")
             begin += phase.duration_s
         at_s, accepted, refused, other = zip(*columns, strict=True)
@@ -149,16 +140,16 @@ def draw_stages(results: Sequence[Result], path: Path) -> bool:
         panel = figure.subplots()
         places, left = np.arange(len(rows)), np.zeros(len(rows))
         means = np.array([row.accepted.mean_ms if row.accepted else 0.0 for row in rows.values()])
-        for stage, hue in zip(stages, cycle(_HUES)):
+        for stage, hue in zip(stages, cycle(HUES)):
             widths = np.array([row.stages_ms.get(stage, 0.0) for row in rows.values()])
             panel.barh(places, widths, 0.6, left=left, color=hue, label=stage)
             left += widths
-        panel.barh(places, np.maximum(means - left, 0), 0.6, left=left, color=_INK, label="HTTP, hand-over and network")
+        panel.barh(places, np.maximum(means - left, 0), 0.6, left=left, color=INK, label="HTTP, hand-over and network")
         _tick(panel.yaxis, list(places), list(rows))
         panel.invert_yaxis()
         panel.set_xlabel("ms, mean of the accepted requests")
         panel.legend(ncols=3)
-        _save(figure, path)
+        save(figure, path)
     return True
 
 
@@ -175,7 +166,7 @@ def _draw_panels(results: Sequence[Result], draw: Callable[[Axes, Result], None]
             panel.legend()
         for panel in panels[len(results) :]:
             panel.set_axis_off()
-        _save(figure, path)
+        save(figure, path)
     return True
 
 
@@ -215,8 +206,3 @@ def _tick(axis: Axis, places: Sequence[float], names: Sequence[str]) -> None:
     axis.set_major_locator(FixedLocator(places))
     axis.set_ticklabels(names)
     axis.set_minor_locator(NullLocator())
-
-
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, transparent=True, metadata={"Date": None})

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import matplotlib as mpl
 import msgspec
@@ -16,22 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from perf.drawing import HUES, INK, STYLE, save
 from perf.quality.accuracy import NEAR
 from perf.quality.measure import Row
 
 Curve = npt.NDArray[np.float64]
 
-#: A grey and hues that are as far from white as from the near-black of dark pages.
-_INK: Final = "#7d8590"
-_HUES: Final = ("#2f81f7", "#d2691e", "#2da44e", "#a371f7", "#db3b6e", "#1b9aaa", "#b08800", "#8c6d5a", "#6e7fd0")
-_SMART, _FIXED = _HUES[:2]
-_STYLE: Final[dict[Any, Any]] = {
-    "axes.edgecolor": _INK, "axes.labelcolor": _INK, "text.color": _INK, "xtick.color": _INK, "ytick.color": _INK,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "font.size": 9,
-    # Text stays text, and the same rows give the same file.
-    "svg.fonttype": "none", "font.family": "sans-serif", "font.sans-serif": ["Helvetica", "Arial", "DejaVu Sans"],
-    "svg.hashsalt": "compressorize",
-}  # fmt: skip
+_SMART, _FIXED = HUES[:2]
 #: A lossless result has no place on a logarithmic axis: it is drawn here, like all that is nearly so.
 _LEAST_DRAWN: Final = 0.2
 _DISTANCES: Final = np.geomspace(0.6, 2.4, 25)
@@ -56,7 +47,7 @@ def draw_distances(rows: Sequence[Row], target: float, path: Path) -> None:
     found = {(row.method, row.format, row.image): row.distance for row in rows}
     kept = {(row.format, row.image) for row in rows if row.source_kept}
     formats = list(dict.fromkeys(row.format for row in rows))
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         panels = figure.subplots(1, len(formats), sharey=True, squeeze=False)[0]
         for panel, name in zip(panels, formats, strict=True):
@@ -68,9 +59,9 @@ def draw_distances(rows: Sequence[Row], target: float, path: Path) -> None:
             _draw_pairs(panel, pairs, target)
             panel.set_title(name.upper() if name != "webp" else "WebP")
         panels[0].set_ylabel("butteraugli 3-norm")
-        panels[0].legend(frameon=False, loc="upper left", labelcolor=_INK, handletextpad=0.2)
-        figure.supxlabel("images, in the order of their distance at the fixed quality", fontsize=9, color=_INK)
-        _save(figure, path)
+        panels[0].legend(frameon=False, loc="upper left", labelcolor=INK, handletextpad=0.2)
+        figure.supxlabel("images, in the order of their distance at the fixed quality", fontsize=9, color=INK)
+        save(figure, path)
 
 
 def draw_encoders(source: Path, path: Path) -> bool:
@@ -83,8 +74,8 @@ def draw_encoders(source: Path, path: Path) -> bool:
     rows = msgspec.json.decode(source.read_bytes(), type=list[EncoderRow])
     kinds = list(dict.fromkeys(row.kind for row in rows))
     encoders = list(dict.fromkeys(row.encoder for row in rows))
-    hues = dict(zip(encoders, itertools.cycle(_HUES)))
-    with mpl.rc_context(_STYLE):
+    hues = dict(zip(encoders, itertools.cycle(HUES)))
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 4.2), layout="constrained")
         panels = figure.subplots(1, len(kinds), squeeze=False)[0]
         for panel, kind in zip(panels, kinds, strict=True):
@@ -93,9 +84,9 @@ def draw_encoders(source: Path, path: Path) -> bool:
             panel.set_title(kind)
             panel.set_ylabel(f"bytes, {baseline} = 1")
         names = [Line2D([], [], color=hue, label=encoder) for encoder, hue in hues.items()]
-        figure.legend(handles=names, loc="outside lower center", ncols=4, frameon=False, labelcolor=_INK, fontsize=8)
-        figure.supxlabel("butteraugli 3-norm", fontsize=9, color=_INK)
-        _save(figure, path)
+        figure.legend(handles=names, loc="outside lower center", ncols=4, frameon=False, labelcolor=INK, fontsize=8)
+        figure.supxlabel("butteraugli 3-norm", fontsize=9, color=INK)
+        save(figure, path)
     return True
 
 
@@ -133,9 +124,9 @@ def _interpolate(points: Iterable[tuple[float, float]]) -> Curve:
 def _draw_pairs(panel: Axes, pairs: Sequence[tuple[float, float]], target: float) -> None:
     places = range(len(pairs))
     fixed, smart = ([max(pair[index], _LEAST_DRAWN) for pair in pairs] for index in range(2))
-    panel.axhspan(target * (1 - NEAR), target * (1 + NEAR), color=_INK, alpha=0.25, linewidth=0)
-    panel.axhline(target, color=_INK, linewidth=0.8)
-    panel.vlines(places, fixed, smart, color=_INK, linewidth=0.6, alpha=0.7)
+    panel.axhspan(target * (1 - NEAR), target * (1 + NEAR), color=INK, alpha=0.25, linewidth=0)
+    panel.axhline(target, color=INK, linewidth=0.8)
+    panel.vlines(places, fixed, smart, color=INK, linewidth=0.6, alpha=0.7)
     panel.plot(places, fixed, "o", markersize=4, markerfacecolor="none", markeredgecolor=_FIXED, label="fixed")
     panel.plot(places, smart, "o", markersize=4, color=_SMART, markeredgewidth=0, label="smart")
     panel.set_yscale("log")
@@ -154,8 +145,3 @@ def _scale(axis: Axis, ticks: Sequence[float]) -> None:
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
-
-
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, transparent=True, metadata={"Date": None})
