@@ -8,6 +8,7 @@ pixel stands for "nothing changes". Layout by RFC 9649, section 2.7.
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from pixels import webp_chunks
 from pixels.vips import pyvips
 
 _ANIMATION_FLAG: Final = 0x02
@@ -41,7 +42,7 @@ def restore_frames(data: bytes, width: int, height: int, delays_ms: Sequence[int
         An animation of ``len(delays_ms)`` frames that plays as `data` does. Where the delays in `data` are not the
         sums of those wanted, `data` itself.
     """
-    chunks = list(_walk(data))
+    chunks = [(kind, body) for _, kind, body in webp_chunks.walk(data)]
     frames = [body for kind, body in chunks if kind == b"ANMF"]
     if len(frames) == len(delays_ms) and min(delays_ms) > _MAX_SHORT_MS:
         return data
@@ -106,19 +107,11 @@ def _frame(width: int, height: int, delay_ms: int, image: bytes) -> bytes:
 def _clear_image(width: int, height: int) -> bytes:
     clear: Any = pyvips.Image.black(width, height, bands=4).copy(interpretation="srgb")
     still = clear.webpsave_buffer(lossless=True, keep=0)
-    return b"".join(_build(kind, body) for kind, body in _walk(still) if kind in _IMAGE_CHUNKS)
+    return b"".join(_build(kind, body) for _, kind, body in webp_chunks.walk(still) if kind in _IMAGE_CHUNKS)
 
 
 def _written_ms(delay_ms: int) -> int:
     return _SHORT_DELAY_MS if delay_ms <= _MAX_SHORT_MS else delay_ms
-
-
-def _walk(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 12
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        yield data[at : at + 4], data[at + 8 : at + 8 + size]
-        at += 8 + size + size % 2
 
 
 def _build(kind: bytes, body: bytes) -> bytes:

@@ -32,7 +32,7 @@ class Segment(msgspec.Struct, frozen=True):
     end: int
 
 
-def walk(data: bytes) -> Iterator[Segment]:
+def walk(data: bytes | memoryview) -> Iterator[Segment]:
     """Yield the segments that have a body, in file order, to the end of the image or of the file."""
     at = 2
     while (found := _MARKER.search(data, at)) is not None:
@@ -46,7 +46,7 @@ def walk(data: bytes) -> Iterator[Segment]:
         yield Segment(marker, start, min(at, len(data)))
 
 
-def check_cost(data: bytes, width: int, height: int) -> None:
+def check_cost(data: memoryview, width: int, height: int) -> None:
     """Refuse a JPEG of few bytes that takes long to decode.
 
     Parameters
@@ -67,7 +67,7 @@ def check_cost(data: bytes, width: int, height: int) -> None:
         raise DecodeFailed("The JPEG image could not be decoded: most of it is missing.")
     most = min(MAX_SCANS, max(1, MAX_SCANNED_PIXELS // (width * height)))
     # Mostly one search settles it: metadata may hold this marker too, so only then they are counted one by one.
-    if data.count(bytes((0xFF, SOS))) <= most:
+    if bytes(data).count(bytes((0xFF, SOS))) <= most:
         return
     if sum(segment.marker == SOS for segment in walk(data)) > most:
         raise DecodeFailed("The JPEG image could not be decoded: it is cut into very many scans.")

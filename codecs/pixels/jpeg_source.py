@@ -2,14 +2,13 @@
 
 from typing import Final
 
-from pixels.jpeg_segments import walk
+from pixels.jpeg_segments import SOS, walk
 
 try:
     from mozjpeg_lossless_optimization import COPY_MARKERS, optimize
 except ImportError:  # no wheel for this platform: sources stay as they are
     optimize = None
 
-_START_OF_SCAN: Final = 0xDA
 _DEFINE_TABLES: Final = 0xDB
 _DEFINE_HUFFMAN: Final = 0xC4
 #: Bits of the largest difference of two DC coefficients and of the largest AC coefficient that samples of 8 bits can
@@ -27,7 +26,7 @@ def estimate_quality(data: memoryview) -> int | None:
     before the first scan.
     """
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != _START_OF_SCAN:
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != SOS:
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         if data[at + 1] == _DEFINE_TABLES and length > _TABLE_SIZE:
             return _scale_to_quality(data[at + 4 : at + 2 + length])

@@ -12,7 +12,7 @@ from pixels.png_metadata import PngMetadata, read_metadata, without_unsafe_metad
 from pixels.safe_exif import without_wild_exif
 from pixels.sniff import Sniffed, recognise
 from pixels.vips import pyvips
-from pixels.webp_frames import count_frames
+from pixels.webp_chunks import count_frames
 
 _LOADERS: Final[dict[FormatName, str]] = {
     "jpeg": "jpegload_source",
@@ -175,7 +175,7 @@ class Picture:
     def _check_work(self, image: Any) -> None:
         """Refuse what would take long to decode, or be decoded to what no step knows; see the raised texts."""
         if self.format == "jpeg":
-            check_cost(bytes(self.data), self.width, self.height)
+            check_cost(self.data, self.width, self.height)
             bands = image.get("bands")
             if bands not in _JPEG_BANDS:
                 raise DecodeFailed(f"The JPEG image could not be decoded: it has {bands} colour channels.")
