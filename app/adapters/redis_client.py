@@ -46,9 +46,10 @@ def open_client(address: str, timeout_s: float, *, max_in_flight: int = 32) -> R
         # Above `max_in_flight`, so that the gate decides: a full pool raises, and BlockingConnectionPool, whose
         # waiters are overtaken, starved some past their time-out at 20 commands for 8 connections.
         max_connections=2 * max_in_flight,
-        # `socket_timeout` starts a task for each write; the client's one deadline costs less and covers more.
+        # The client's one deadline costs less (`socket_timeout` starts a task for each write), covers more, and does
+        # not take a busy event loop for a slow server.
         socket_timeout=None,
-        socket_connect_timeout=timeout_s,
+        socket_connect_timeout=None,
         retry=Retry(NoBackoff(), 0),
         # No HELLO, no push messages; RESP3 measured the same a command.
         protocol=2,
