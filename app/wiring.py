@@ -167,7 +167,7 @@ def assemble(settings: Settings) -> Parts:
     jobs = _jobs(patient, patient_breaker, settings)
     results = Results(jobs, blobs, most_bytes=settings.keeping_max_bytes)
     # Behind the short time-out: a request that could be answered without waits for Redis no longer than that.
-    reuse = Reuse(_jobs(redis, breaker, settings), blobs, is_on=settings.reuse_results)
+    reuse = Reuse(_jobs(redis, breaker, settings), blobs, results, is_on=settings.reuse_results)
     compressor = Compressor(
         encoders,
         jobs,

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import accumulate
+from itertools import accumulate, count
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,6 +20,7 @@ from app.adapters.blob_names import check_name
 from app.ports.blobs import BlobMissing
 
 _DRAFTS: Final = "~drafts"
+_FOLDER_MODE: Final = 0o700
 #: A draft this old was left by a process that was killed.
 _DRAFT_MAX_AGE_S: Final = 3600
 #: Files may be removed, with their folder, just when another is about to be moved into it.
@@ -38,11 +39,13 @@ class DurableFolder:
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
         self._drafts = self._path / _DRAFTS
+        # Unlike those of other processes and hosts.
+        self._drafts_begin, self._drafts_made = secrets.token_hex(12), count()
 
     def make(self) -> None:
         """Make the folder where it is absent."""
-        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._drafts.mkdir(mode=0o700, exist_ok=True)
+        self._path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        self._drafts.mkdir(mode=_FOLDER_MODE, exist_ok=True)
 
     def sweep(self) -> None:
         """Remove what processes that were killed left behind."""
@@ -64,11 +67,8 @@ class DurableFolder:
         with self._missing(name):
             return io.FileIO(self._to(name))
 
-    def write(self, name: str, data: bytes | memoryview, given_up: threading.Event, *, durable: bool) -> None:
-        """Write a file, or replace it; where `given_up` is set before it is complete, do nothing.
-
-        One that is not `durable` is not synced: its name may outlive a power cut, and its bytes not.
-        """
+    def write(self, name: str, data: bytes | memoryview, given_up: threading.Event) -> None:
+        """Write a file, or replace it; where `given_up` is set before it is complete, do nothing."""
         path = self._to(name)
         with self._draft() as draft:
             with _create(draft) as file:
@@ -76,9 +76,30 @@ class DurableFolder:
                 # Whoever gives up may fill the buffer with other bytes at once.
                 if given_up.is_set():
                     return
-                if durable:
-                    _sync(file)
-            self._move(draft, path, durable=durable)
+                _sync(file)
+            self._move(draft, path)
+
+    def write_unsynced(self, name: str, data: bytes) -> None:
+        """Write a file, or replace it; its name may outlive a power cut, and its bytes not.
+
+        In as few calls of the system as can be. Around each of them a thread gives up the interpreter and has to get
+        it back from a busy event loop, which cost a request more than the writing itself.
+        """
+        path, draft = self._to(name), self._new_draft()
+        try:
+            descriptor = _open_new(draft)
+        except FileNotFoundError:
+            self.make()
+            descriptor = _open_new(draft)
+        try:
+            try:
+                _write_all(descriptor, data)
+            finally:
+                os.close(descriptor)
+            self._rename(draft, path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
 
     def copy(self, source: str, name: str) -> None:
         """Give a file a second name, or replace what has it. Raises BlobMissing."""
@@ -123,31 +144,55 @@ class DurableFolder:
     @contextmanager
     def _draft(self) -> Iterator[Path]:
         self.make()
-        draft = self._drafts / secrets.token_hex(16)
+        draft = self._new_draft()
         try:
             yield draft
         finally:
             draft.unlink(missing_ok=True)
 
-    def _move(self, draft: Path, path: Path, *, durable: bool = True) -> None:
-        below = path.parent.relative_to(self._path).parts
-        folders = list(accumulate(below, Path.__truediv__, initial=self._path))
+    def _new_draft(self) -> Path:
+        return self._drafts / f"{self._drafts_begin}.{next(self._drafts_made)}"
+
+    def _move(self, draft: Path, path: Path) -> None:
+        self._rename(draft, path)
+        # Old ones too: whoever made one may not have come to this line yet.
+        for folder in reversed(self._folders_of(path)):
+            _sync_folder(folder)
+
+    def _rename(self, draft: Path, path: Path) -> None:
         for attempt in range(1, _MOVE_ATTEMPTS + 1):
             try:
-                for folder in folders[1:]:
-                    folder.mkdir(mode=0o700, exist_ok=True)
+                try:
+                    # Mostly a job's own, one below ours, and new.
+                    path.parent.mkdir(mode=_FOLDER_MODE)
+                except FileExistsError:
+                    pass
+                except FileNotFoundError:
+                    for folder in self._folders_of(path)[1:]:
+                        folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
                 draft.replace(path)
-                break
+                return
             except FileNotFoundError:
                 if attempt == _MOVE_ATTEMPTS:
                     raise
-        # Old ones too: whoever made one may not have come to this line yet.
-        for folder in reversed(folders) if durable else ():
-            _sync_folder(folder)
+
+    def _folders_of(self, path: Path) -> list[Path]:
+        below = path.parent.relative_to(self._path).parts
+        return list(accumulate(below, Path.__truediv__, initial=self._path))
+
+
+def _open_new(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
 
 def _create(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    return os.fdopen(_open_new(path), "wb")
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _sync(file: BinaryIO) -> None:

@@ -10,6 +10,7 @@ Redis itself removes a record, and the content key that leads to it, when the jo
 milliseconds of its own clock.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -57,20 +58,22 @@ class RedisJobRecords:
         with asking_redis(self._breaker):
             await self._reserve(keys=[_record(job_id), _DUE], args=[job_id, to_ms(for_s)])
 
-    async def keep(self, job: Job) -> None:
-        """Record a job that is finished already; see `Jobs.keep`."""
-        if job.finished is None:
-            raise ValueError("A job to keep has finished")
-        expires_ms = to_ms(job.finished + self._keep_s)
-        submitted, end = encode_job(job)
-        fields: dict[Any, Any] = {"job": submitted, "end": end, "finished": to_ms(job.finished), "expires": expires_ms}
-        with asking_redis(self._breaker):
-            pipeline = self._client.pipeline(transaction=True)
-            pipeline.hset(_record(job.id), mapping=fields)
+    async def keep(self, jobs: Sequence[Job]) -> None:
+        """Record jobs that are finished already; see `Jobs.keep`."""
+        # A transaction for all of them: a record without its place among those that go would stay for good.
+        pipeline = self._client.pipeline(transaction=True)
+        for job in jobs:
+            if job.finished is None:
+                raise ValueError("A job to keep has finished")
+            expires_ms = to_ms(job.finished + self._keep_s)
+            submitted, end = encode_job(job)
+            fields: dict[Any, Any] = {"job": submitted, "end": end, "finished": to_ms(job.finished)}
+            pipeline.hset(_record(job.id), mapping=fields | {"expires": expires_ms})
             pipeline.pexpireat(_record(job.id), expires_ms)
             pipeline.zadd(_DUE, {job.id: expires_ms})
             if job.content_key and job.outcome:
                 pipeline.set(_content(job.content_key), job.id, pxat=expires_ms)
+        with asking_redis(self._breaker):
             await pipeline.execute()
 
     async def find(self, job_id: str) -> Job | None:

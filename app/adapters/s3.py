@@ -1,7 +1,7 @@
 """Blobs as objects of S3, or of a server that speaks its protocol; their links are presigned and lead there."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -77,9 +77,8 @@ class S3Blobs:
         self._opened = AsyncExitStack()
         self._client: Any = None
 
-    async def put(self, name: str, data: bytes | memoryview, *, durable: bool = True) -> None:
-        """Write a blob; see `Blobs.put`. All are durable."""
-        del durable
+    async def put(self, name: str, data: bytes | memoryview) -> None:
+        """Write a blob; see `Blobs.put`."""
         key = self._key(name)
         async with self._puts:
             # A copy: what has been handed to the socket is sent even after a time-out, when the buffer of `data` may
@@ -87,6 +86,13 @@ class S3Blobs:
             body = bytes(data)
             async with self._calling(max(self._timeout_s, len(body) / _SLOWEST_BYTES_S)) as client:
                 await client.put_object(Bucket=self._bucket, Key=key, Body=body)
+
+    async def put_many(self, blobs: Mapping[str, bytes]) -> None:
+        """Write blobs side by side; see `Blobs.put_many`."""
+        puts = await asyncio.gather(*(self.put(name, data) for name, data in blobs.items()), return_exceptions=True)
+        # Not before all have ended: nobody would wait for the others.
+        for failure in filter(None, puts):
+            raise failure
 
     async def read(self, name: str) -> AsyncIterator[bytes]:
         """Stream a blob; see `Blobs.read`."""

@@ -1,6 +1,6 @@
 """Where bytes are kept: sources of jobs under way, and results for 24 h."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -55,13 +55,18 @@ class Blobs(Protocol):
     Every method may raise BlobsUnavailable, and ValueError for what is no name.
     """
 
-    async def put(self, name: str, data: bytes | memoryview, *, durable: bool = True) -> None:
-        """Write a blob, all of it or nothing; one of that name is replaced.
-
-        On return a `durable` one survives a power cut; another a kill of this process at least, and costs less.
+    async def put(self, name: str, data: bytes | memoryview) -> None:
+        """Write a blob, all of it or nothing; one of that name is replaced. On return it survives a power cut.
 
         `data` must stay as it is until this returns or raises. One that raises or is cancelled may have been written
         after all, or be written a moment later; whole, or not at all.
+        """
+        ...
+
+    async def put_many(self, blobs: Mapping[str, bytes]) -> None:
+        """Write blobs at the least cost, each whole or not at all; on return they survive a kill of this process.
+
+        Where it raises, some may have been written.
         """
         ...
 

@@ -1,5 +1,6 @@
 """Jobs: what is kept of one, and the queue that they wait in."""
 
+from collections.abc import Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -106,8 +107,11 @@ class Jobs(Protocol):
         """
         ...
 
-    async def keep(self, job: Job) -> None:
-        """Record a job that is finished already: `state`, `finished` and `outcome` or `failure` are set."""
+    async def keep(self, jobs: Sequence[Job]) -> None:
+        """Record jobs that are finished already: `state`, `finished` and `outcome` or `failure` are set.
+
+        Where it raises, some may have been recorded; to keep them again is safe.
+        """
         ...
 
     async def find(self, job_id: str) -> Job | None:

@@ -1,16 +1,20 @@
 """Where clients ask after jobs: those that are queued, and the results that were given at once."""
 
+import asyncio
 import time
+from typing import Final
 
 from app.errors import ServiceError, unavailable
 from app.ports.blobs import BlobLink, BlobMissing, Blobs, BlobsUnavailable
 from app.ports.jobs import Job, Jobs, JobsUnavailable
 from app.service import job_blobs
-from app.service.results import Results
+from app.service.results import GATHER_S, Results
 from pixels.formats import FORMATS
 
 #: A link is good for so long, or for as long as the result is.
 LINK_S = 3600
+#: What another process has just answered is not recorded yet.
+_SECOND_LOOK_S: Final = 3 * GATHER_S
 
 
 class Desk:
@@ -30,12 +34,14 @@ class Desk:
             404 `not_found`: there is none, it has expired, or it is somebody else's. 503 `unavailable`.
         """
         try:
-            job = self._results.find(job_id) or await self._jobs.find(job_id)
+            for pause_s in (0, _SECOND_LOOK_S):
+                await asyncio.sleep(pause_s)
+                job = self._results.find(job_id) or await self._jobs.find(job_id)
+                if job is not None and job.account == account:
+                    return job
         except JobsUnavailable:
             raise unavailable() from None
-        if job is None or job.account != account:
-            raise ServiceError("not_found", "There is no such job, or it has expired.")
-        return job
+        raise ServiceError("not_found", "There is no such job, or it has expired.")
 
     async def link(self, job: Job) -> str:
         """Make a URL from which the result can be downloaded for a while.

@@ -17,6 +17,7 @@ from app.ports.blobs import BlobMissing, Blobs, BlobsUnavailable
 from app.ports.jobs import Jobs, JobsUnavailable, Outcome
 from app.service import job_blobs
 from app.service.encoders import Encoded
+from app.service.results import Results
 from pixels.options import Options
 
 #: How an answer came about: encoded for it, found in the store, or encoded for another request at the same time.
@@ -48,9 +49,10 @@ class Reuse:
         Whether anything is ever shared.
     """
 
-    def __init__(self, jobs: Jobs, blobs: Blobs, *, is_on: bool) -> None:
+    def __init__(self, jobs: Jobs, blobs: Blobs, results: Results, *, is_on: bool) -> None:
         self._jobs = jobs
         self._blobs = blobs
+        self._results = results
         self._is_on = is_on
         self._under_way: dict[str, _Shared] = {}
 
@@ -62,6 +64,9 @@ class Reuse:
         """Return a kept result. What cannot be looked up now counts as not there."""
         if not key:
             return None
+        pending = self._results.find_content(key)
+        if pending is not None and pending.job.outcome is not None:
+            return Kept(pending.job.id, pending.job.outcome, pending.data)
         try:
             job = await self._jobs.find_content(key)
             if job is None or job.outcome is None:

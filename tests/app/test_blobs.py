@@ -667,7 +667,7 @@ async def test_a_connection_that_breaks_in_mid_blob_is_unavailable_and_never_a_s
     seaweed: SeaweedFS, name: str
 ) -> None:
     async with forwarder(seaweed.ports["s3.port"]) as way:
-        blobs = S3Blobs(f"s3://{BUCKET}", endpoint=way.endpoint, timeout_s=1)
+        blobs = S3Blobs(f"s3://{BUCKET}", endpoint=way.endpoint, timeout_s=5)
         await blobs.put(name, bytes(20 * MB))
         chunks = blobs.read(name)
         await anext(chunks)

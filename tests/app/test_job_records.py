@@ -45,7 +45,7 @@ def test_what_is_kept_is_found_as_it_was_until_it_expires(redis_address: str, en
     async def scenario() -> None:
         async with queueing(redis_address, keep_s=60) as jobs:
             job = kept(options=Options(format="avif", quality=50, max_width=100), finished=time.time() - 10, **end)
-            await jobs.keep(job)
+            await jobs.keep([job])
             found = await jobs.find("kept")
             assert found is not None
             assert found.finished is not None
@@ -62,7 +62,7 @@ def test_an_unfinished_job_is_not_kept_but_submitted(redis_address: str) -> None
     async def scenario() -> None:
         async with queueing(redis_address) as jobs:
             with pytest.raises(ValueError, match="has finished"):
-                await jobs.keep(make_job())
+                await jobs.keep([make_job()])
 
     run(scenario())
 
@@ -73,7 +73,7 @@ def test_a_record_goes_when_it_expires_though_nobody_sweeps_and_its_blobs_when_s
     async def scenario() -> None:
         async with queueing(redis_address, keep_s=0.3) as jobs:
             through_queue = await end_job(jobs, make_job("queued", content_key="content1"))
-            await jobs.keep(kept(content_key="content2"))
+            await jobs.keep([kept(content_key="content2")])
             assert await jobs.expired(most=10) == []
             assert await jobs.find_content("content1") == through_queue
             assert through_queue.expires is not None
@@ -139,7 +139,7 @@ def test_a_job_that_was_submitted_or_kept_is_under_no_reservation(redis_address:
                 await jobs.reserve(f"{number}", for_s=0)
                 await jobs.submit(make_job(f"{number}"))
             await jobs.reserve("kept", for_s=0)
-            await jobs.keep(kept())
+            await jobs.keep([kept()])
             for job_id in ("0", "2", "kept"):
                 await jobs.reserve(job_id, for_s=0)
             assert await jobs.expired(most=10) == []
@@ -178,7 +178,7 @@ def test_only_a_complete_job_is_found_by_its_content(redis_address: str) -> None
             assert await jobs.find_content("content") is None
             claim = await claim_next(jobs)
             await jobs.finish(claim, FAILURE, took_s=1)
-            await jobs.keep(kept("failed", content_key="content", state="failed", outcome=None, failure=FAILURE))
+            await jobs.keep([kept("failed", content_key="content", state="failed", outcome=None, failure=FAILURE)])
             assert await jobs.find_content("content") is None
             job = await end_job(jobs, make_job("again", content_key="content"))
             assert await jobs.find_content("content") == job

@@ -552,7 +552,7 @@ def test_a_write_that_stays_in_memory_is_not_acknowledged(short_folder: Path, mo
 ASKING: list[Callable[[RedisJobs], object]] = [
     lambda jobs: jobs.reserve("job", for_s=1),
     lambda jobs: jobs.submit(make_job()),
-    lambda jobs: jobs.keep(make_job(state="complete", finished=1.0, outcome=OUTCOME)),
+    lambda jobs: jobs.keep([make_job(state="complete", finished=1.0, outcome=OUTCOME)]),
     lambda jobs: jobs.find("job"),
     lambda jobs: jobs.announce("worker", slots=1),
     lambda jobs: jobs.retire("worker"),
