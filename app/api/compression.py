@@ -59,11 +59,13 @@ class Compression:
 
     async def _answer(self, request: Request[Any, Any, Any], upload: Upload) -> ASGIResponse:
         exchange = exchange_of(request)
+        exchange.end_stage("door")
         if exchange.claim is None and IDEMPOTENCY_KEY in request.headers:
             raise invalid_param(
                 "Idempotency-Key", f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters."
             )
         form = await self._read(request, upload, exchange.caller.account)
+        exchange.end_stage("read")
         parameters = form.parameters
         if exchange.claim is not None:
             known = await self._repeat(exchange, exchange.claim, parameters, upload.digest if form.has_file else "")
@@ -71,10 +73,11 @@ class Compression:
                 return known
         if parameters.url is not None:
             await take_in(self._fetcher, parameters.url, upload)
+            exchange.end_stage("fetch")
         made = await self._compress(exchange, parameters, upload)
         if exchange.claim is not None:
             await self._once.settle(exchange.claim, made.job.id)
-        return replies.compressed(made) if isinstance(made, Answer) else replies.accepted(made)
+        return replies.compressed(made, exchange.timings_ms) if isinstance(made, Answer) else replies.accepted(made)
 
     async def _read(self, request: Request[Any, Any, Any], upload: Upload, account: str) -> Form:
         if promises_at_least(request, self._settings.sync_max_bytes):

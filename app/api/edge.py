@@ -40,7 +40,6 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = time.perf_counter()
         exchange = Exchange()
         exchange.bind(scope)
         wire = _Wire(scope, receive, send, exchange)
@@ -55,7 +54,7 @@ class Edge:
                     method=scope["method"],
                     path=scope["path"],
                     status=exchange.status,
-                    ms=round((time.perf_counter() - begun) * 1e3, 1),
+                    ms=round((time.perf_counter() - exchange.begun_s) * 1e3, 1),
                     bytes_in=exchange.bytes_in,
                     bytes_out=exchange.bytes_out,
                     **exchange.facts,

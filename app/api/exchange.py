@@ -1,5 +1,6 @@
 """What one request and its answer carry besides their bodies: an id, headers for any answer, facts for the log."""
 
+import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -29,6 +30,8 @@ class Exchange:
         Whose request it is, once that is known.
     claim
         On its `Idempotency-Key`, where it carries a valid one.
+    timings_ms
+        How long its stages took, in their order, as far as it has come.
     """
 
     request_id: str = field(default_factory=new_id)
@@ -40,6 +43,9 @@ class Exchange:
     body_ended: bool = False
     key: ApiKey | None = None
     claim: Claim | None = None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    begun_s: float = field(default_factory=time.perf_counter)
+    _stage_begun_s: float = 0.0
 
     @property
     def caller(self) -> ApiKey:
@@ -47,6 +53,12 @@ class Exchange:
         if self.key is None:
             raise ValueError("the request has not passed the door")
         return self.key
+
+    def end_stage(self, stage: str) -> None:
+        """Note what has passed since the last stage's end, or since the request came, as the time of `stage`."""
+        now_s = time.perf_counter()
+        self.timings_ms[stage] = (now_s - (self._stage_begun_s or self.begun_s)) * 1e3
+        self._stage_begun_s = now_s
 
     def bind(self, scope: MutableMapping[str, Any]) -> None:
         """Make this the exchange of `scope`."""

@@ -1,5 +1,7 @@
 """What is sent back: the compressed file with its headers, what is known of a job, or an error in the one shape."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -22,8 +24,8 @@ class ClientGone(Exception):
     """The client hung up before its request had arrived: there is nobody to answer."""
 
 
-def compressed(answer: Answer) -> ASGIResponse:
-    """The 200 of a compression."""
+def compressed(answer: Answer, before_ms: Mapping[str, float] = MappingProxyType({})) -> ASGIResponse:
+    """The 200 of a compression; `before_ms` is how long the stages before it took."""
     outcome, size = answer.outcome, answer.job.original_size
     kind = FORMATS[outcome.format]
     headers = {
@@ -40,7 +42,8 @@ def compressed(answer: Answer) -> ASGIResponse:
         **_quality_headers(outcome),
     }
     if answer.timings_ms:
-        headers["server-timing"] = ", ".join(f"{stage};dur={ms:.1f}" for stage, ms in answer.timings_ms.items())
+        timings_ms = {**before_ms, **answer.timings_ms}
+        headers["server-timing"] = ", ".join(f"{stage};dur={ms:.1f}" for stage, ms in timings_ms.items())
     if outcome.original_returned:
         headers["x-original-returned"] = "true"
     if answer.cache is not None:

@@ -24,7 +24,7 @@ class Answer:
     Attributes
     ----------
     timings_ms
-        By stage: queue, decode, search, encode. Empty where nothing was encoded.
+        By stage: queue, handover, decode, search, encode. Empty where nothing was encoded.
     cache
         How it came about; None where nothing is ever shared.
     """
@@ -170,6 +170,7 @@ def _timings_of(encoded: Encoded) -> dict[str, float]:
     facts = encoded.facts
     return {
         "queue": encoded.queue_ms,
+        "handover": encoded.handover_ms,
         "decode": facts.decode_ms,
         "search": facts.search_ms,
         "encode": facts.encode_ms,

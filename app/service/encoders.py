@@ -33,11 +33,20 @@ _MOST_SHARE_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A result: its bytes, the facts about it, and the milliseconds it waited for memory and a slot."""
+    """A result.
+
+    Attributes
+    ----------
+    queue_ms
+        How long it waited for memory and a slot.
+    handover_ms
+        How long the way to the encode process and back took, beside its work.
+    """
 
     data: bytes
     facts: Done
     queue_ms: float
+    handover_ms: float
 
 
 class Encoders:
@@ -175,8 +184,10 @@ class Encoders:
         except ValueError:
             slot.kill()
             raise ServiceError("compression_failed", "Compression failed. Try again.") from None
-        self.slots.release(slot, time.perf_counter() - begun)
-        return Encoded(data, reply, (begun - asked) * 1e3)
+        ended = time.perf_counter()
+        self.slots.release(slot, ended - begun)
+        at_work_ms = reply.decode_ms + reply.search_ms + reply.encode_ms
+        return Encoded(data, reply, (begun - asked) * 1e3, (ended - begun) * 1e3 - at_work_ms)
 
     def close(self) -> None:
         """End every process, whatever it is doing."""

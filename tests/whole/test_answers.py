@@ -38,8 +38,8 @@ def test_the_headers_are_true(service: Service) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-]{6,64}", headers["X-Job-Id"])
     assert headers["X-Request-Id"]
     assert headers["X-Cache"] == "miss"
-    for stage in ("queue", "decode", "search", "encode"):
-        assert re.search(rf"\b{stage};dur=\d+\.\d", headers["Server-Timing"])
+    stages = "door", "read", "queue", "handover", "decode", "search", "encode"
+    assert re.findall(r"(\w+);dur=\d+\.\d(?:, |$)", headers["Server-Timing"]) == list(stages)
 
 
 def test_auto_keeps_the_format_and_jpg_means_jpeg(api: Api) -> None:
