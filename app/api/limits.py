@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 
 from app.api.auth import authenticate
 from app.api.exchange import Exchange, exchange_of
@@ -14,20 +13,21 @@ from app.ports.keys import Keys
 from app.ports.limiter import WINDOW_S, Budget, Limiter, Window
 from app.service.once import Once
 
-Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
+Door = Callable[[ASGIConnection[Any, Any, Any, Any]], Awaitable[None]]
 IDEMPOTENCY_KEY: Final = "idempotency-key"
 MAX_IDEMPOTENCY_KEY: Final = 255
 #: Polling has a budget of its own, so that it never eats compressions.
 POLLS_PER_COMPRESSION = 10
 
 
-def door(keys: Keys, limiter: Limiter, budget: Budget, once: Once | None = None) -> Guard:
-    """Make the guard of a route that spends from `budget`; with `once`, of one that takes an `Idempotency-Key`.
+def door(keys: Keys, limiter: Limiter, budget: Budget, once: Once | None = None) -> Door:
+    """Make what a route that spends from `budget` begins with; with `once`, one that takes an `Idempotency-Key`.
 
-    The guard raises 401, 429 or 503 before a byte of body is read.
+    It raises 401, 429 or 503 before a byte of body is read. It is none of Litestar's guards: for each request Litestar
+    copies the handler that it guards, which costs 0.1 ms.
     """
 
-    async def admit(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    async def admit(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         exchange = exchange_of(connection)
         exchange.key = key = await authenticate(connection.headers.get("authorization"), keys)
         exchange.facts["key"] = key.id
