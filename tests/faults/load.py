@@ -141,7 +141,7 @@ def keep_submitting(client: Api, *, threads: int) -> Iterator[Submissions]:
     story, stop = Submissions(), threading.Event()
 
     def submit_on() -> None:
-        with Api(str(client.base_url), client.key) as own:
+        with Api(str(client.base_url), client.key, client.net) as own:
             while not stop.is_set():
                 try:
                     reply = own.compress(new_source(), **QUICK)

@@ -1,74 +1,38 @@
 """A public address on this machine: a network of our own, in which the service meets servers of the tests.
 
 The service has no switch that lets it talk to loopback, and gets none. So it runs in a network namespace whose
-loopback also has an address that is public elsewhere. Threads of the test process enter it: a socket belongs to the
-namespace in which it was made, and a process to that of the thread that started it.
+loopback also has an address that is public elsewhere.
 """
 
 import base64
-import ctypes
 import hashlib
 import hmac
-import os
-import shutil
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import httpx
-import pytest
 
-T = TypeVar("T")
+from tests.namespaces import Namespace
 
 ADDRESS = "93.184.216.34"
-_CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
-class PublicNet:
+class PublicNet(Namespace):
     """A network namespace with `ADDRESS`; skips the test where none can be made."""
 
     def __init__(self) -> None:
-        if shutil.which("ip") is None:
-            pytest.skip("the program ip (iproute2) is not installed")
-        with ThreadPoolExecutor(1) as maker:
-            self._namespace = maker.submit(_make_namespace).result()
-        self._threads = ThreadPoolExecutor(16, initializer=self._enter)
-
-    def run(self, work: Callable[[], T]) -> T:
-        """Do something in the namespace, short or long."""
-        return self._threads.submit(work).result()
-
-    def close(self) -> None:
-        self._threads.shutdown()
-        os.close(self._namespace)
-
-    def _enter(self) -> None:
-        _check(_libc.setns(self._namespace, _CLONE_NEWNET))
-
-
-def _make_namespace() -> int:
-    if _libc.unshare(_CLONE_NEWNET):
-        pytest.skip("only root may make a network namespace")
-    for command in ("ip link set lo up", f"ip addr add {ADDRESS}/32 dev lo"):
-        subprocess.run(command.split(), check=True)
-    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _check(result: int) -> None:
-    if result:
-        raise OSError(ctypes.get_errno(), "the namespace cannot be entered")
+        super().__init__()
+        self.ip(f"addr add {ADDRESS}/32 dev lo")
 
 
 class NetTransport(httpx.BaseTransport):
     """Sends a client's requests from within a network."""
 
-    def __init__(self, net: PublicNet, tls: ssl.SSLContext) -> None:
+    def __init__(self, net: Namespace, tls: ssl.SSLContext) -> None:
         self._net = net
         self._inner = httpx.HTTPTransport(verify=tls)
 

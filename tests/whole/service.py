@@ -18,7 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.whole.public import NetTransport, PublicNet
+from tests.namespaces import Namespace
+from tests.whole.public import NetTransport
 
 COMPRESS = "/api/v1/compress"
 #: For clients of what is plain HTTP: each would otherwise read all authorities' certificates, for 40 ms.
@@ -30,7 +31,7 @@ STOP_S = 30
 class Service:
     """One running service and what a test wants of it."""
 
-    def __init__(self, command: str = "serve", *, net: PublicNet | None = None, **environment: str) -> None:
+    def __init__(self, command: str = "serve", *, net: Namespace | None = None, **environment: str) -> None:
         self.net = net
         # Short, because a unix socket's path must stay under 108 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="cz-"))
@@ -51,7 +52,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.environment.get('HOST', '127.0.0.1')}:{self.port}"
 
     def start(self) -> "Service":
         with self.log_path.open("wb") as log:
@@ -113,9 +114,12 @@ class Service:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `compressorize` command in the service's environment."""
-        return subprocess.run(
-            [sys.executable, "-m", "app", *arguments], env=self.environment, capture_output=True, text=True, timeout=120
-        )
+
+        def ask() -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-m", "app", *arguments]
+            return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=120)
+
+        return ask() if self.net is None else self.net.run(ask)
 
     def new_key(self, per_minute: int = 100_000, plan: str = "custom") -> str:
         return self.new_account(per_minute, plan)["key"]
@@ -201,7 +205,7 @@ def _parent(pid: int) -> int:
 class Api(httpx.Client):
     """A client with a key."""
 
-    def __init__(self, url: str, key: str | None, net: PublicNet | None = None) -> None:
+    def __init__(self, url: str, key: str | None, net: Namespace | None = None) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         transport = NetTransport(net, NO_TLS) if net else None
         super().__init__(base_url=url, headers=headers, timeout=60, verify=NO_TLS, transport=transport)

@@ -1,21 +1,17 @@
 """Redis and the store across a network that delays, resets and swallows: answers come in time, and it recovers."""
 
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-import redis
 
-from tests.conftest import SERVERS, find_program, make_short_folder
 from tests.faults.load import frozen
 from tests.faults.proxy import Fault, Proxy
+from tests.redis_server import RedisServer
 from tests.seaweed import BUCKET, CREDENTIALS, SeaweedFS
 from tests.whole.jobs import QUICK, SMALL, STATUS, download, is_soon, new_source, submit, wait_for_end
-from tests.whole.service import Api, Service, error_of, free_port
+from tests.whole.service import Api, Service, error_of
 
 FAULTS: list[Fault] = ["slow", "reset", "hole"]
 #: The promise is 2 s; the rest is for a machine with other things to do.
@@ -25,23 +21,9 @@ IN_TIME_S = 6
 @pytest.fixture(scope="module")
 def redis_port() -> Iterator[int]:
     """A Redis of another host, as it were."""
-    program = find_program(SERVERS[1]) or Path("redis-server")
-    folder, port = make_short_folder(), free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly", "yes"]
-    process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-    with redis.Redis(port=port) as client:
-        assert is_soon(lambda: _answers(client))
-    yield port
-    process.kill()
-    process.wait()
-    shutil.rmtree(folder)
-
-
-def _answers(client: redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.ConnectionError:
-        return False
+    server = RedisServer().start()
+    yield server.port
+    server.close()
 
 
 @pytest.fixture(scope="module")
