@@ -25,7 +25,7 @@ faults: $(VENV)/.ready-dev
 
 # Several hosts, each in a network namespace: needs root. `make test` tries the rest of it.
 fleet: $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest -s tests/fleet/cut_off.py $(ARGS)
+	@$(BIN)/python -m pytest -s tests/fleet/cut_off.py tests/fleet/checked_restart.py $(ARGS)
 
 # What a hundred uploads at once cost, on both stores.
 memory: $(VENV)/.ready-dev

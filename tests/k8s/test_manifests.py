@@ -18,6 +18,7 @@ from app.ports.jobs import Lane
 from app.service import addresses
 from app.service.netguard import PORTS
 from app.settings import Settings
+from tests.fleet.rolling import PRE_STOP_S
 
 PROJECT = Path(__file__).parents[2]
 K8S = PROJECT / "k8s"
@@ -125,6 +126,16 @@ def test_a_pod_is_left_the_time_that_it_needs_to_end(pod: dict[str, Any], settin
     if container["args"] != ["api"]:
         assert kept.drain_s > kept.job_deadline_s
     assert pod["terminationGracePeriodSeconds"] > needed_s
+
+
+def test_a_pod_that_answers_is_out_of_its_service_before_it_is_told_to_end() -> None:
+    """As in tests/fleet/test_rolling_restart.py, which fails no request; and its successor answers before it goes."""
+    api = find(K8S / "overlays" / "production", "Deployment", "api")["spec"]
+    assert api["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    for name, pod, _ in PODS:
+        container = pod["containers"][0]
+        if container["args"] != ["worker"]:
+            assert container["lifecycle"]["preStop"]["sleep"]["seconds"] >= PRE_STOP_S, name
 
 
 @pytest.mark.parametrize("name", ["api", "worker"])
