@@ -32,9 +32,10 @@ def wrap_in_form(fields: Mapping[str, str]) -> tuple[bytes, bytes]:
 
 
 class RunningService:
-    """`compressorize serve` on a free port, with a key that has no limit to speak of."""
+    """`compressorize serve`, or another command, on a free port, with a key that has no limit to speak of."""
 
-    def __init__(self, settings: Mapping[str, str] = NO_REUSE) -> None:
+    def __init__(self, settings: Mapping[str, str] = NO_REUSE, *, command: str = "serve") -> None:
+        self._command = command
         self._folder = tempfile.TemporaryDirectory(prefix="cz-")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -52,7 +53,7 @@ class RunningService:
         """Start it and wait until it is ready."""
         with Path(self._folder.name, "service.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "app", "serve"], env=self._environment, stdout=log, stderr=log
+                [sys.executable, "-m", "app", self._command], env=self._environment, stdout=log, stderr=log
             )
         try:
             self._wait_until_ready()
