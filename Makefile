@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test faults fleet memory fuzz audit test-servers lint format bench load peers quality image image-test k8s-check lock clean
+.PHONY: run test faults fleet memory fuzz audit test-servers lint format bench load peers quality scaling image image-test k8s-check lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.ready
@@ -71,6 +71,10 @@ peers: $(VENV)/.ready-dev
 # How near smart comes to its target, beside other ways: judged by libjxl's program where that is installed.
 quality: $(VENV)/.ready-dev
 	$(BIN)/python -m perf.quality --publish $(ARGS)
+
+# The shipped autoscaler's algorithm over real workers and jobs, against fixed numbers of them: as root, six minutes.
+scaling: $(VENV)/.ready-dev
+	@$(BIN)/python -m perf.scaling --publish $(ARGS)
 
 # With docker, podman or buildah, whichever is there.
 image:
