@@ -66,6 +66,14 @@ def test_shrinking_while_decoding_looks_like_resizing_afterwards(name: str, widt
     assert error < shifted / 2
 
 
+def test_shrinking_while_decoding_moves_nothing_where_the_sides_are_no_multiples_of_the_factor() -> None:
+    """What libvips cuts off at the right and below is not made up for by stretching the rest."""
+    source = encoded(photo(607, 399), "jpeg", quality=97)
+    shrunk = opened(compress(source, Options(format="png", max_width=100, quality=100)).data)
+    resized = opened(source).convert("RGB").resize(shrunk.size, Image.Resampling.LANCZOS)
+    assert np.abs(np.asarray(shrunk, float) - np.asarray(resized, float)).mean() < 3
+
+
 def test_a_flat_picture_stays_flat_up_to_its_edges() -> None:
     for name in KINDS:
         flat = Image.new("RGB", (203, 101), (90, 140, 190))
