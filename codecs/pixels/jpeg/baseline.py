@@ -9,6 +9,7 @@ from pixels.butteraugli.jit import Plane
 from pixels.jpeg import dct, huffman, overshoot, planes, trellis
 from pixels.jpeg.excerpt import Excerpt
 from pixels.jpeg.planes import Pixels
+from pixels.jpeg.segments import write_segment
 from pixels.jpeg.tables import ZIGZAG, quantisation_tables
 from pixels.jpeg.trellis import Coefficients
 
@@ -193,17 +194,14 @@ def _header(height: int, width: int, tables: tuple[npt.NDArray[np.uint8], ...], 
     frame = b"\x08" + height.to_bytes(2, "big") + width.to_bytes(2, "big") + bytes([len(components)])
     scan = bytes([len(components)]) + b"".join(bytes((number, 0)) for number, _, _ in components) + b"\0\x3f\0"
     codes = b"\0" + huffman.DC_LENGTHS + huffman.DC_SYMBOLS + b"\x10" + huffman.AC_LENGTHS + huffman.AC_SYMBOLS
+    steps = b"".join(bytes([number]) + table[ZIGZAG].tobytes() for number, table in enumerate(tables))
     return b"".join(
         (
             _START,
-            _segment(_APP0, _JFIF),
-            _segment(_DQT, b"".join(bytes([number]) + table[ZIGZAG].tobytes() for number, table in enumerate(tables))),
-            _segment(_SOF0, frame + b"".join(bytes(component) for component in components)),
-            _segment(_DHT, codes),
-            _segment(_SOS, scan),
+            write_segment(_APP0, _JFIF),
+            write_segment(_DQT, steps),
+            write_segment(_SOF0, frame + b"".join(bytes(component) for component in components)),
+            write_segment(_DHT, codes),
+            write_segment(_SOS, scan),
         )
     )
-
-
-def _segment(marker: int, body: bytes) -> bytes:
-    return bytes((0xFF, marker)) + (len(body) + 2).to_bytes(2, "big") + body

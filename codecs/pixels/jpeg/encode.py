@@ -1,20 +1,14 @@
 """The JPEG encoder of `quality=smart`: a draft for the search, and what makes the draft small."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pixels.jpeg import baseline
 from pixels.jpeg.excerpt import Excerpt
+from pixels.jpeg.progressive import make_progressive
 from pixels.jpeg.segments import insert_metadata
 from pixels.raster import Raster
 from pixels.tiles import Corner
-from pixels.vips import pyvips
-
-try:
-    import mozjpeg_lossless_optimization as rescan
-except ImportError:
-    # A platform for which there is no wheel: libvips then does it all.
-    rescan = None
 
 #: Chroma at half resolution both ways, or at full.
 Chroma = Literal["420", "444"]
@@ -61,11 +55,6 @@ def encode_with_excerpt(
         The draft, and the squares below each other: they decode to what the draft does there, but for the two columns
         and rows at a square's border, where a decoder looks at what lies beyond.
     """
-    if rescan is None:
-        draft = _encode(image, quality, chroma, None)
-        decoded = pyvips.Image.new_from_buffer(draft, "")
-        squares = [decoded.crop(left, top, side_px, side_px) for top, left in corners]
-        return draft, bytes(pyvips.Image.arrayjoin(squares, across=1).pngsave_buffer(compression=1))
     excerpt = Excerpt(corners, side_px)
     return _encode(image, quality, chroma, excerpt), excerpt.data
 
@@ -73,8 +62,6 @@ def encode_with_excerpt(
 def _encode(image: Raster, quality: float, chroma: Chroma, excerpt: Excerpt | None) -> bytes:
     if not 1 <= quality <= 100:
         raise ValueError(f"quality={quality} is not within 1-100")
-    if rescan is None:
-        return _encode_by_libvips(image.image, quality, chroma)
     if image.samples.ndim == 2:
         return baseline.encode_grey(image.samples, quality, excerpt)
     return baseline.encode_color(image.samples, quality, half_chroma=chroma == "420", excerpt=excerpt)
@@ -92,20 +79,4 @@ def finish(draft: bytes, image: Raster, *, keep: int) -> bytes:
     keep
         libvips' flags of the metadata to write; 0 writes none.
     """
-    return insert_metadata(draft if rescan is None else rescan.optimize(draft), image.image, keep)
-
-
-def _encode_by_libvips(image: Any, quality: float, chroma: Chroma) -> bytes:
-    return bytes(
-        image.jpegsave_buffer(
-            Q=round(quality),
-            subsample_mode="on" if chroma == "420" else "off",
-            quant_table=3,
-            optimize_coding=True,
-            trellis_quant=True,
-            overshoot_deringing=True,
-            interlace=True,
-            optimize_scans=True,
-            keep=0,
-        )
-    )
+    return insert_metadata(make_progressive(draft), image.image, keep)

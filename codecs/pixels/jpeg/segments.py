@@ -1,9 +1,14 @@
-"""Puts metadata into a JPEG that has none."""
+"""Writes the segments of a JPEG, and puts metadata into one that has none."""
 
 from typing import Any, Final
 
 _START: Final = b"\xff\xd8"
 _APP0, _APP15, _COM = 0xE0, 0xEF, 0xFE
+
+
+def write_segment(marker: int, body: bytes) -> bytes:
+    """Return a segment of a marker's code and a body of at most 65,533 bytes (T.81, B.1.1.4)."""
+    return bytes((0xFF, marker)) + (len(body) + 2).to_bytes(2, "big") + body
 
 
 def insert_metadata(data: bytes, image: Any, keep: int) -> bytes:

@@ -1,9 +1,6 @@
 """What the encoder promises about its files."""
 
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +10,6 @@ from PIL import Image, ImageDraw
 
 from pixels import jpeg
 from pixels.butteraugli import Comparator
-from pixels.jpeg import encode
 from pixels.raster import hold
 from tests.pixels import pictures
 
@@ -144,10 +140,6 @@ def bytes_at(distance, encoder, pixels):
     return math.exp(np.interp(math.log(distance), np.log(distances)[order], sizes[order]))
 
 
-WITH_WHEEL = pytest.mark.skipif(encode.rescan is None, reason="without the wheel the two are the same encoder")
-
-
-@WITH_WHEEL
 @pytest.mark.parametrize(("distance", "at_most"), [(1.2, 0.95), (0.8, 0.9)])
 @pytest.mark.parametrize("name", ["coffee", "astronaut"])
 def test_fewer_bytes_than_mozjpeg_at_the_same_distance(name, distance, at_most):
@@ -160,7 +152,6 @@ def test_fewer_bytes_than_mozjpeg_at_the_same_distance(name, distance, at_most):
     assert ours < at_most * theirs
 
 
-@WITH_WHEEL
 def test_black_text_on_white_takes_far_fewer_bytes():
     page = Image.new("RGB", (320, 240), "white")
     lines = ["The quick brown fox jumps over the lazy dog, 0123456789."] * 16
@@ -171,7 +162,6 @@ def test_black_text_on_white_takes_far_fewer_bytes():
     assert ours < 0.8 * theirs
 
 
-@WITH_WHEEL
 @pytest.mark.parametrize("chroma", ["420", "444"])
 @pytest.mark.parametrize("grey", [False, True], ids=["color", "grey"])
 def test_an_excerpt_shows_the_pixels_of_the_whole(grey, chroma):
@@ -216,41 +206,3 @@ def test_metadata_is_what_libvips_writes():
     only_icc = pyvips.Image.new_from_buffer(jpeg.finish(draft, raster, keep=8), "")
     assert only_icc.get("icc-profile-data") == profile
     assert not only_icc.get_typeof("exif-data")
-
-
-WITHOUT_WHEEL = """
-import sys
-sys.modules["mozjpeg_lossless_optimization"] = None
-import numpy as np
-from pixels import jpeg, vips
-vips.prepare()
-from pixels.raster import hold
-import pyvips
-y, x = np.mgrid[:60, :80]
-pixels = np.stack([x * 3, y * 4, 255 - x * 3], axis=2).astype(np.uint8)
-image = pyvips.Image.new_from_memory(pixels.tobytes(), 80, 60, 3, "uchar").copy(interpretation="srgb")
-image.set_type(pyvips.GValue.blob_type, "xmp-data", b"<x:xmpmeta/>")
-raster = hold(image, with_metadata=True)
-for chroma, sampling in (("420", 0x22), ("444", 0x11)):
-    draft = jpeg.encode_draft(raster, 80.4, chroma)
-    final = jpeg.finish(draft, raster, keep=2)
-    same, excerpt = jpeg.encode_with_excerpt(raster, 80.4, chroma, [(0, 16), (16, 32)], 32)
-    squares = pyvips.Image.new_from_buffer(excerpt, "").numpy()
-    whole = pyvips.Image.new_from_buffer(draft, "").numpy()
-    assert same == draft
-    assert np.array_equal(squares, np.concatenate([whole[:32, 16:48], whole[16:48, 32:64]]))
-    found = pyvips.Image.new_from_buffer(final, "", fail_on="warning")
-    assert found.get("xmp-data") == b"<x:xmpmeta/>"
-    assert np.array_equal(found.numpy(), pyvips.Image.new_from_buffer(draft, "").numpy())
-    assert abs(found.numpy().astype(int) - pixels).mean() < 4
-    assert draft[draft.find(b"\\xff\\xc2") + 11] == sampling
-grey = hold(image[0].copy(interpretation="b-w"))
-assert pyvips.Image.new_from_buffer(jpeg.encode_draft(grey, 80, "420"), "").bands == 1
-"""
-
-
-def test_without_the_wheel_libvips_encodes():
-    """In a process where the transcoder cannot be imported: the same promises, more bytes."""
-    root = Path(jpeg.__file__).parents[2]
-    run = subprocess.run([sys.executable, "-c", WITHOUT_WHEEL], cwd=root, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr[-2000:]
