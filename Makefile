@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test faults fleet memory fuzz audit test-servers lint format bench load peers quality scaling image image-test k8s-check lock clean
+.PHONY: run test faults fleet memory fuzz audit test-servers lint format bench bench-against bench-beside stages load peers \
+	quality scaling image image-test k8s-check lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.ready
@@ -55,9 +56,18 @@ format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Speed is held by benchmarks, never by timed tests: see perf/README.md.
+# Speed is held by benchmarks, never by timed tests: see perf/README.md. Beside the saved figures, and with
+# REV=main in turn with that revision; `make bench ARGS="-k jpeg"` does some of them, `ARGS=--save` saves.
 bench: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest perf --benchmark-only --benchmark-columns=median,iqr,rounds $(ARGS)
+	@$(BIN)/python -m perf.bench $(ARGS)
+
+bench-against: $(VENV)/.ready-dev
+	@$(BIN)/python -m perf.bench --against $(REV) $(ARGS)
+
+# The metric beside NumPy and libjxl's program, and a request beside bare libvips: minutes.
+bench-beside: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest perf/test_butteraugli.py perf/test_request.py --benchmark-only \
+		--benchmark-columns=median,iqr,rounds $(ARGS)
 
 # A scenario of perf/load against a service of its own: make load ARGS="overload --json load.json"; see perf/LOAD.md.
 load: $(VENV)/.ready-dev

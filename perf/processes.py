@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -37,7 +37,12 @@ def cpu_s(root: int) -> float:
     AV1's encoders start threads for each image, and these end with it: what is summed up from the threads that live
     misses most of their time. The clock of a process has that of all threads it ever had.
     """
-    return sum(_cpu_s_each(tree(root)).values())
+    return sum_cpu_s(tree(root))
+
+
+def sum_cpu_s(pids: Iterable[int]) -> float:
+    """Seconds that these processes have spent on a processor, as `cpu_s` counts; one that has ended counts nothing."""
+    return sum(_cpu_s_each(pids).values())
 
 
 def rss_bytes(root: int) -> int:
@@ -48,7 +53,7 @@ def rss_bytes(root: int) -> int:
     return sum(_resident(tree(root)))
 
 
-def _cpu_s_each(pids: set[int]) -> dict[int, float]:
+def _cpu_s_each(pids: Iterable[int]) -> dict[int, float]:
     found = {}
     for pid in pids:
         with contextlib.suppress(OSError):  # it ended meanwhile

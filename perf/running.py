@@ -17,8 +17,8 @@ from perf.processes import cpu_s
 
 _START_S = 60
 #: As long as curl's.
-_BOUNDARY = "------------------------5aKx8TqW2mZr7LcV9dYbNe"
-FORM_TYPE: Final = f"multipart/form-data; boundary={_BOUNDARY}"
+BOUNDARY: Final = "------------------------5aKx8TqW2mZr7LcV9dYbNe"
+FORM_TYPE: Final = f"multipart/form-data; boundary={BOUNDARY}"
 #: The same upload comes again and again, and each is to be encoded.
 NO_REUSE: Final = {"REUSE_RESULTS": "false"}
 
@@ -26,9 +26,9 @@ NO_REUSE: Final = {"REUSE_RESULTS": "false"}
 def wrap_in_form(fields: Mapping[str, str]) -> tuple[bytes, bytes]:
     """Return what comes before and after a file in the body of an upload, as `FORM_TYPE` tells."""
     part = '--{}\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
-    before = "".join(part.format(_BOUNDARY, name, value) for name, value in fields.items())
+    before = "".join(part.format(BOUNDARY, name, value) for name, value in fields.items())
     file = 'Content-Disposition: form-data; name="file"; filename="a"\r\nContent-Type: image/jpeg'
-    return f"{before}--{_BOUNDARY}\r\n{file}\r\n\r\n".encode(), f"\r\n--{_BOUNDARY}--\r\n".encode()
+    return f"{before}--{BOUNDARY}\r\n{file}\r\n\r\n".encode(), f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 class RunningService:

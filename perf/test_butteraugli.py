@@ -1,4 +1,4 @@
-"""Butteraugli in Numba against the same in NumPy and SciPy and against libjxl's program: `make bench`.
+"""Butteraugli in Numba against the same in NumPy and SciPy and against libjxl's program: `make bench-beside`.
 
 A probe and the preparation of a reference, on one thread, in megapixels per second of CPU. In each round one follows
 the other, so that the ratios hold although the machine's speed drifts. NumPy's side is the oracle of the tests with its
@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from perf.bench.pictures import Pixels, draw
 from pixels.butteraugli import Comparator, warm
 
-Pixels = npt.NDArray[np.uint8]
 #: Height and width, and how many rounds.
 SIZES = {
     "128 px": ((128, 128), 200),
@@ -31,21 +31,6 @@ SIZES = {
     "1 MP": ((1000, 1000), 21),
     "2 MP": ((1250, 1600), 11),
 }
-
-
-def draw(height: int, width: int) -> tuple[Pixels, Pixels]:
-    """Return an image with shapes, waves and grain, and itself after noise of a few levels; both always the same."""
-    rng = np.random.default_rng(11)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    waves = np.stack([60 * np.sin(x / (5 + 9 * k) + k) * np.cos(y / (8 + 5 * k)) for k in range(3)], axis=2)
-    grain = rng.normal(0, 6, (height, width, 1)) * (np.sin(x / 90) > 0)[..., None]
-    image = 128 + waves + grain
-    for _ in range(12):
-        top, left = rng.integers(0, height), rng.integers(0, width)
-        image[top : top + height // 6, left : left + width // 6] = rng.integers(0, 256, 3)
-    clean = np.clip(image, 0, 255).astype(np.uint8)
-    noisy = np.clip(clean + rng.normal(0, 3, clean.shape), 0, 255).astype(np.uint8)
-    return clean, noisy
 
 
 def spend(work: Callable[[], Any]) -> float:

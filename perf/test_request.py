@@ -1,4 +1,4 @@
-"""Service CPU per request against the same libvips calls without HTTP: `make bench`.
+"""Service CPU per request against the same libvips calls without HTTP: `make bench-beside`.
 
 In each round the same picture goes first through `pixels.pipeline` in bare processes, as many as encode processes, and
 then through a running service by 8 concurrent clients. The ratio raw/service is 1 where HTTP, keys, limits and the
