@@ -69,6 +69,10 @@ bench-beside: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest perf/test_butteraugli.py perf/test_request.py --benchmark-only \
 		--benchmark-columns=median,iqr,rounds $(ARGS)
 
+# Where the time of a request goes, by kind of work; writes perf/results/stages.json and .svg.
+stages: $(VENV)/.ready-dev
+	@$(BIN)/python -m perf.stages --publish $(ARGS)
+
 # A scenario of perf/load against a service of its own: make load ARGS="overload --json load.json"; see perf/LOAD.md.
 load: $(VENV)/.ready-dev
 	@$(BIN)/python -m perf.load $(ARGS)

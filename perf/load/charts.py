@@ -12,8 +12,9 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from perf.drawing import HUES, INK, STYLE, save
+from perf.drawing import HUES, INK, STYLE, draw_splits, save
 from perf.load.result import Latency, PhaseResult, Result, StreamResult
+from perf.server_timing import Split
 
 _GOOD, _BAD, _REFUSED = HUES[0], HUES[4], HUES[1]
 _STYLE: Final[dict[Any, Any]] = STYLE | {"legend.frameon": False, "legend.labelcolor": INK, "legend.fontsize": 8}
@@ -130,27 +131,12 @@ def draw_timelines(results: Sequence[Result], path: Path) -> bool:
 
 
 def draw_stages(results: Sequence[Result], path: Path) -> bool:
-    """Draw where the service spent its time on a request, a stacked bar for one client of each run."""
-    rows = {_title(one): stream for one in results if (stream := _find_lone(one)) is not None}
-    if not rows:
-        return False
-    stages = list(dict.fromkeys(stage for row in rows.values() for stage in row.stages_ms))
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(9, 1 + 0.4 * len(rows)), layout="constrained")
-        panel = figure.subplots()
-        places, left = np.arange(len(rows)), np.zeros(len(rows))
-        means = np.array([row.accepted.mean_ms if row.accepted else 0.0 for row in rows.values()])
-        for stage, hue in zip(stages, cycle(HUES)):
-            widths = np.array([row.stages_ms.get(stage, 0.0) for row in rows.values()])
-            panel.barh(places, widths, 0.6, left=left, color=hue, label=stage)
-            left += widths
-        panel.barh(places, np.maximum(means - left, 0), 0.6, left=left, color=INK, label="HTTP, hand-over and network")
-        _tick(panel.yaxis, list(places), list(rows))
-        panel.invert_yaxis()
-        panel.set_xlabel("ms, mean of the accepted requests")
-        panel.legend(ncols=3)
-        save(figure, path)
-    return True
+    """Draw where the time of a request of one client goes, a stacked bar for each run; False where nothing tells."""
+    lone = [(_title(one), stream) for one in results if (stream := _find_lone(one)) is not None]
+    splits = [Split(title, one.accepted.mean_ms, one.stages_ms) for title, one in lone if one.accepted]
+    if splits:
+        draw_splits(splits, path)
+    return bool(splits)
 
 
 def _draw_panels(results: Sequence[Result], draw: Callable[[Axes, Result], None], path: Path) -> bool:

@@ -1,7 +1,6 @@
 """One request, or one job from submission to download, and what became of it."""
 
 import asyncio
-import re
 import time
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -12,9 +11,9 @@ import aiohttp
 from perf.load.bodies import Body, Upload
 from perf.load.samples import RUDE, judge
 from perf.load.unique import Nonces
+from perf.server_timing import read_stages
 
 _COMPRESS: Final = "/api/v1/compress"
-_STAGE: Final = re.compile(r"([\w-]+);dur=([\d.]+)")
 _OK, _ACCEPTED, _FOUND, _UNAVAILABLE = 200, 202, 302, 503
 #: Headers that tell the server nothing here.
 _UNWANTED: Final = ("User-Agent", "Accept", "Accept-Encoding")
@@ -42,7 +41,7 @@ class Outcome(NamedTuple):
 
     def stages_ms(self) -> dict[str, float]:
         """Read `Server-Timing`."""
-        return {name: float(ms) for name, ms in _STAGE.findall(self.timing)}
+        return read_stages(self.timing)
 
 
 class Client:
