@@ -40,6 +40,6 @@ def test_record_of_an_answer(pace: Pace, server: Server) -> None:
             now = time.time()
             job = server.make_job()
             ended = {"state": "complete", "finished": now, "expires": now + 60, "outcome": OUTCOME}
-            await server.jobs.keep(msgspec.structs.replace(job, **ended))
+            await server.jobs.keep([msgspec.structs.replace(job, **ended)])
 
     pace(lambda: server.run(keep()), operations=JOBS, prepare=server.empty, clock=server.all_cpu_s)
