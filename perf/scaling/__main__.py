@@ -112,7 +112,8 @@ def _tell(one: RunResult) -> str:
     return (
         f"{one.name}: drained in {one.drained_s:.0f} s for {one.pod_s:.0f} pod-seconds, {one.tail_pod_s:.0f} more "
         f"after it; longest wait {one.longest_wait_s:.0f} s; {one.jobs} jobs, {one.complete} complete, "
-        f"{one.lost} lost, {one.ended_twice} ended twice; {one.terminated} pods told to end, {one.handed_back} jobs handed back"
+        f"{one.lost} lost, {one.ended_twice} ended twice; {one.terminated} pods told to end, "
+        f"{one.handed_back} jobs handed back"
     )
 
 
