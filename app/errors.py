@@ -25,6 +25,8 @@ STATUS: Final[dict[str, int]] = {
     "overloaded": 503,
     "unavailable": 503,
     "link_invalid": 403,
+    "bad_signature": 403,
+    "source_forbidden": 403,
     "range_not_satisfiable": 416,
 }
 

@@ -149,6 +149,14 @@ def errors(settings: Settings) -> dict[str, ErrorCode]:
         "link_invalid": ErrorCode(
             "The link to a file was changed, or its time is over.", "Ask for the download again: it gives a new link."
         ),
+        "bad_signature": ErrorCode(
+            "The URL of a picture is not signed by a live key, was changed, or its time is over.",
+            "Sign it anew, and see that nothing on the way rewrites the path.",
+        ),
+        "source_forbidden": ErrorCode(
+            "The account does not allow the source that the URL of a picture names.",
+            "Allow its origin: `compressorize cdn allow`.",
+        ),
         "range_not_satisfiable": ErrorCode(
             "The `Range` begins behind the file's end.", "Ask for bytes that `Content-Range` says are there."
         ),

@@ -1,0 +1,1 @@
+"""The CDN origin: signed URLs whose answers caches can live on."""
