@@ -1,7 +1,8 @@
 """Fetching the image that a request names by `url`."""
 
 import asyncio
-from typing import Final, Protocol, cast
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Protocol, cast
 
 import aiohttp
 
@@ -16,6 +17,7 @@ TOTAL_TIMEOUT_S: Final = 15.0
 MAX_REDIRECTS: Final = 3
 _ACCEPT: Final = "image/avif,image/webp,image/png,image/jpeg"
 _OK: Final = 200
+_NOT_MODIFIED: Final = 304
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
@@ -29,6 +31,29 @@ class Sink(Protocol):
     async def flush(self) -> None:
         """Wait until there is room for more; how long is the sink's own matter."""
         ...
+
+
+class Fetched(NamedTuple):
+    """What was fetched.
+
+    Attributes
+    ----------
+    size
+        Bytes that were written, 1 or more; None: nothing has changed, and nothing was written.
+    headers
+        Of the answer, names in lower case; of several fields of one name, the values joined by commas.
+    """
+
+    size: int | None
+    headers: Mapping[str, str]
+
+
+class UnexpectedStatus(RequestFailed):
+    """The cause of a `fetch_failed` where the server did answer, with another status than 200."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"The URL answered with status {status}.")
+        self.status = status
 
 
 class Fetcher:
@@ -57,23 +82,25 @@ class Fetcher:
         self._idle_timeout_s = idle_timeout_s
         self._total_timeout_s = total_timeout_s
 
-    async def fetch(self, url: str, sink: Sink) -> int:
+    async def fetch(self, url: str, sink: Sink, *, known: Mapping[str, str] | None = None) -> Fetched:
         """Write the body behind a URL into `sink`; at most `MAX_REDIRECTS` redirects are followed.
 
-        Returns
-        -------
-        int
-            The bytes that were written, 1 or more.
+        Parameters
+        ----------
+        known
+            Headers that ask for the body only where it has changed: `If-None-Match`, `If-Modified-Since`.
 
         Raises
         ------
         ServiceError
             400 `invalid_url`: the URL, or one that it redirects to, is malformed or not public. 413 `file_too_large`.
-            422 `fetch_failed`: everything else; the sink may have got a part. And what `sink` raises.
+            422 `fetch_failed`: everything else, of which the cause may be UnexpectedStatus; the sink may have got a
+            part. And what `sink` raises.
         """
         try:
             async with asyncio.timeout(self._total_timeout_s) as deadline:
-                return await self._follow(self._outbound.judge(url, schemes=HTTP_SCHEMES), sink, deadline)
+                target = self._outbound.judge(url, schemes=HTTP_SCHEMES)
+                return await self._follow(target, {"Accept": _ACCEPT, **(known or {})}, sink, deadline)
         except ForbiddenUrl as error:
             raise ServiceError("invalid_url", str(error), param="url") from error
         except (UnresolvableHost, RequestFailed, BadCoding) as error:
@@ -85,13 +112,15 @@ class Fetcher:
                 "fetch_failed", f"The URL could not be fetched within {self._total_timeout_s:g} seconds."
             ) from error
 
-    async def _follow(self, target: Target, sink: Sink, deadline: asyncio.Timeout) -> int:
+    async def _follow(
+        self, target: Target, headers: Mapping[str, str], sink: Sink, deadline: asyncio.Timeout
+    ) -> Fetched:
         for _ in range(MAX_REDIRECTS + 1):
-            async with self._outbound.request(
-                "GET", target, headers={"Accept": _ACCEPT}, idle_s=self._idle_timeout_s
-            ) as response:
+            async with self._outbound.request("GET", target, headers=headers, idle_s=self._idle_timeout_s) as response:
+                if response.status == _NOT_MODIFIED and headers.keys() - {"Accept"}:
+                    return Fetched(None, _joined(response))
                 if response.status not in _REDIRECTS:
-                    return await self._receive(response, sink, deadline)
+                    return Fetched(await self._receive(response, sink, deadline), _joined(response))
                 location = response.headers.get("Location")
             if not location:
                 raise RequestFailed("The URL redirects without saying where to.")
@@ -100,7 +129,7 @@ class Fetcher:
 
     async def _receive(self, response: aiohttp.ClientResponse, sink: Sink, deadline: asyncio.Timeout) -> int:
         if response.status != _OK:
-            raise RequestFailed(f"The URL answered with status {response.status}.")
+            raise UnexpectedStatus(response.status)
         decoder = decoder_for(response.headers.getall("Content-Encoding", []))
         if (response.content_length or 0) > self._max_bytes:
             raise too_large(self._max_bytes)
@@ -121,6 +150,10 @@ class Fetcher:
         if not size:
             raise RequestFailed("The URL answered with an empty body.")
         return size
+
+
+def _joined(response: aiohttp.ClientResponse) -> dict[str, str]:
+    return {name.lower(): ", ".join(response.headers.getall(name)) for name in response.headers}
 
 
 async def _flush(sink: Sink, deadline: asyncio.Timeout) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app.errors import ServiceError
 from app.service.content_coding import PIECE_BYTES
-from app.service.fetch import Fetcher
+from app.service.fetch import Fetcher, UnexpectedStatus
 from app.service.netguard import HTTP_SCHEMES, ForbiddenUrl, parse_public_url, parse_redirect
 from tests.app.loopback import (
     PRIVATE,
@@ -73,7 +73,7 @@ def fetched(handler: Handler | bytes, path: str = "/", **options: Any) -> bytes:
     async def scenario() -> bytes:
         sink = Kept()
         async with fetching(handler, **options) as (fetcher, _, url):
-            assert await fetcher.fetch(url + path, sink) == len(sink.data)
+            assert (await fetcher.fetch(url + path, sink)).size == len(sink.data)
         return sink.data
 
     return run(scenario())
@@ -130,7 +130,7 @@ def test_the_sink_is_waited_for_after_every_piece() -> None:
 
     async def scenario() -> None:
         async with fetching(drip) as (fetcher, _, url):
-            assert await fetcher.fetch(url, sink) == 30
+            assert (await fetcher.fetch(url, sink)).size == 30
 
     run(scenario())
     assert (sink.data, sink.flushes) == (b"0123456789" * 3, 3)
@@ -145,7 +145,9 @@ def test_no_piece_is_larger_than_the_sink_was_told(coding: str) -> None:
         async with serving(page) as web, outbound(port=web.port) as client:
             sink = Kept()
             sink.write = lambda data: sizes.append(len(data))
-            assert await Fetcher(client, max_bytes=len(body)).fetch(f"http://pub.test:{web.port}/", sink) == len(body)
+            assert (await Fetcher(client, max_bytes=len(body)).fetch(f"http://pub.test:{web.port}/", sink)).size == len(
+                body
+            )
         assert max(sizes) <= PIECE_BYTES
 
     run(scenario())
@@ -389,7 +391,7 @@ def test_each_hop_is_looked_up_once_and_judged_anew() -> None:
             outbound(resolver, port=web.port) as client,
         ):
             fetcher = Fetcher(client, max_bytes=MAX_BYTES)
-            assert await fetcher.fetch(f"http://rebind.test:{web.port}/0", Kept()) == len(IMAGE)
+            assert (await fetcher.fetch(f"http://rebind.test:{web.port}/0", Kept())).size == len(IMAGE)
             assert resolver.asked == ["rebind.test"]
             resolver.asked.clear()
             with pytest.raises(ServiceError, match=r"rebind\.test has an address that is not public") as caught:
@@ -416,7 +418,7 @@ def test_a_redirect_from_https_to_http_is_refused_and_the_other_way_is_followed(
         ):
             fetcher = Fetcher(client, max_bytes=MAX_BYTES)
             end_url = f"https://pub.test:{end.port}/"
-            assert await fetcher.fetch(f"http://pub.test:{plain.port}/{end_url}", Kept()) == len(IMAGE)
+            assert (await fetcher.fetch(f"http://pub.test:{plain.port}/{end_url}", Kept())).size == len(IMAGE)
             with pytest.raises(ServiceError, match="scheme must be https") as caught:
                 await fetcher.fetch(f"https://pub.test:{secure.port}/http://pub.test:{plain.port}/", Kept())
             assert caught.value.code == "invalid_url"
@@ -463,7 +465,7 @@ def test_what_the_sink_refuses_ends_the_fetch_at_once() -> None:
 def test_a_slow_sink_is_not_held_against_the_server() -> None:
     async def scenario() -> None:
         async with fetching(answer("200 OK", IMAGE), total_timeout_s=1) as (fetcher, _, url):
-            assert await fetcher.fetch(url, Kept(flush_s=1.2)) == len(IMAGE)
+            assert (await fetcher.fetch(url, Kept(flush_s=1.2))).size == len(IMAGE)
 
     run(scenario())
 
@@ -523,3 +525,47 @@ def test_a_name_server_that_is_silent_is_a_failure() -> None:
             assert caught.value.code == "fetch_failed"
 
     run(scenario())
+
+
+# Asking again for what is known.
+
+
+def test_what_has_not_changed_is_not_sent_again_and_the_answer_s_headers_are_told() -> None:
+    async def by_tag(request: Request, writer: asyncio.StreamWriter) -> None:
+        is_known = request.headers.get("If-None-Match") == '"1"'
+        facts = {"ETag": '"1"', "Cache_Control": "max-age=5"}
+        writer.write(answer("304 Not Modified", **facts) if is_known else answer("200 OK", IMAGE, **facts))
+
+    async def scenario() -> None:
+        async with fetching(by_tag) as (fetcher, _, url):
+            sink = Kept()
+            first = await fetcher.fetch(url, sink)
+            assert (first.size, sink.data) == (len(IMAGE), IMAGE)
+            second = await fetcher.fetch(url, sink, known={"If-None-Match": first.headers["etag"]})
+            assert (second.size, sink.data) == (None, IMAGE)
+            assert second.headers["cache-control"] == "max-age=5"
+
+    run(scenario())
+
+
+def test_fields_of_one_name_are_joined() -> None:
+    async def scenario() -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nCache-Control: public\r\ncache-control: max-age=1\r\n\r\nx"
+        async with fetching(head) as (fetcher, _, url):
+            assert (await fetcher.fetch(url, Kept())).headers["cache-control"] == "public, max-age=1"
+
+    run(scenario())
+
+
+def test_another_status_than_200_is_told_as_the_cause() -> None:
+    """A 304 that nobody asked for is one."""
+
+    async def scenario(status: str) -> None:
+        async with fetching(answer(status)) as (fetcher, _, url):
+            with pytest.raises(ServiceError) as caught:
+                await fetcher.fetch(url, Kept())
+            assert isinstance(caught.value.__cause__, UnexpectedStatus)
+            assert caught.value.__cause__.status == int(status[:3])
+
+    for status in ("404 Not Found", "304 Not Modified"):
+        run(scenario(status))

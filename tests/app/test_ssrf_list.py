@@ -99,7 +99,7 @@ def test_every_listed_url_gets_its_code_and_the_canary_is_never_connected_to(row
             fetcher, got = Fetcher(client, max_bytes=25 * MB, idle_timeout_s=idle_s), Kept()
             url = text.replace("{P}", str(web.port))
             if expected == "ok":
-                assert await fetcher.fetch(url, got) == len(IMAGE)
+                assert (await fetcher.fetch(url, got)).size == len(IMAGE)
                 assert got == IMAGE
             else:
                 with pytest.raises(ServiceError) as caught:
