@@ -11,7 +11,6 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -22,26 +21,14 @@ from redis.exceptions import RedisError
 
 from app.adapters.breaker import Breaker
 from app.adapters.key_format import SHOWN, digest, is_well_formed, make_key, make_key_id, make_webhook_secret
+from app.adapters.lookups import Lookups
 from app.adapters.redis_client import read_script
 from app.ports.keys import LIVE_KEYS_PER_ACCOUNT, PER_MINUTE, ApiKey, KeysUnavailable, NewKey, Plan
 
-#: A look-up is believed this long, counted from when it was sent. Under the second in which a revocation must hold,
-#: by what the next look-up may take.
-_FRESH_S: Final = 0.8
-#: While Redis does not answer, a key that was live this long ago still passes.
-_TRUSTED_S: Final = 600.0
 _LAST_USED_EVERY_S: Final = 60.0
-#: Remembered keys at most; only real keys count against the first, so inventing keys cannot push them out.
-_MOST_LIVE: Final = 16_384
-_MOST_ABSENT: Final = 4_096
 _MAX_ACCOUNT_CHARACTERS: Final = 200
 #: Records read in one round trip.
 _BATCH: Final = 500
-
-
-class _Seen(msgspec.Struct, frozen=True):
-    asked_at: float
-    record: ApiKey
 
 
 class RedisKeys:
@@ -57,32 +44,16 @@ class RedisKeys:
 
     def __init__(self, client: Redis, breaker: Breaker, pepper: bytes) -> None:
         self._client = client
-        self._breaker = breaker
         self._pepper = pepper
         self._create = client.register_script(read_script("create_key"))
-        # Both are ordered by when they were asked, oldest first.
-        self._live: OrderedDict[str, _Seen] = OrderedDict()
-        self._absent: OrderedDict[str, float] = OrderedDict()
-        self._lookups: dict[str, asyncio.Task[ApiKey | None]] = {}
+        self._lookups = Lookups(self._read_live, breaker, KeysUnavailable)
         self._background: set[asyncio.Task[None]] = set()
 
     async def find(self, key: str) -> ApiKey | None:
         """Return the live key's record, at most a second old; see `Keys.find`."""
         if not is_well_formed(key):
             return None
-        name = digest(self._pepper, key)
-        fresh_since = time.monotonic() - _FRESH_S
-        seen = self._live.get(name)
-        if seen is not None and seen.asked_at > fresh_since:
-            return seen.record
-        if self._absent.get(name, fresh_since) > fresh_since:
-            return None
-        # Hundreds of requests of one key ask Redis once; one that is cancelled leaves the others their answer.
-        lookup = self._lookups.get(name)
-        if lookup is None:
-            lookup = self._lookups[name] = asyncio.create_task(self._look_up(name))
-            lookup.add_done_callback(lambda done: self._end_lookup(name, done))
-        return await asyncio.shield(lookup)
+        return await self._lookups.find(digest(self._pepper, key))
 
     async def create(self, *, account: str, plan: Plan, per_minute: int | None = None) -> NewKey:
         """Make a key for `account`; see `Keys.create`."""
@@ -134,7 +105,7 @@ class RedisKeys:
             pipeline.srem(_live_of(record.account), name)
             pipeline.hgetall(_record(name))
             *_, fields = await pipeline.execute()
-        self._live.pop(name, None)
+        self._lookups.forget(name)
         return _decode(fields)
 
     async def rotate(self, key_id: str) -> NewKey | None:
@@ -160,32 +131,10 @@ class RedisKeys:
                 return "", None
             return name.decode(), _decode(await self._client.hgetall(_record(name.decode())))
 
-    async def _look_up(self, name: str) -> ApiKey | None:
-        asked_at = time.monotonic()
-        if self._breaker.allows():
-            try:
-                record = _decode(await self._client.hgetall(_record(name)))
-            except (RedisError, OSError):
-                self._breaker.fail()
-            else:
-                self._breaker.succeed()
-                return self._remember(name, record, asked_at)
-        seen = self._live.get(name)
-        if seen is not None and seen.asked_at > asked_at - _TRUSTED_S:
-            return seen.record
-        raise KeysUnavailable("Redis does not answer")
-
-    def _remember(self, name: str, record: ApiKey | None, asked_at: float) -> ApiKey | None:
-        self._live.pop(name, None)
-        self._absent.pop(name, None)
+    async def _read_live(self, name: str) -> ApiKey | None:
+        record = _decode(await self._client.hgetall(_record(name)))
         if record is None or record.revoked is not None:
-            self._absent[name] = asked_at
-            if len(self._absent) > _MOST_ABSENT:
-                self._absent.popitem(last=False)
             return None
-        self._live[name] = _Seen(asked_at, record)
-        if len(self._live) > _MOST_LIVE:
-            self._live.popitem(last=False)
         now = time.time()
         if record.last_used is None or now - record.last_used >= _LAST_USED_EVERY_S:
             self._run_behind(self._write_last_used(name, now))
@@ -201,12 +150,6 @@ class RedisKeys:
         # The next look-up finds it still old and writes it again.
         with suppress(RedisError, OSError):
             await self._client.hset(_record(name), "last_used", str(now))
-
-    def _end_lookup(self, name: str, lookup: asyncio.Task[ApiKey | None]) -> None:
-        del self._lookups[name]
-        # Marks its error as seen: those who waited may all have been cancelled.
-        if not lookup.cancelled():
-            lookup.exception()
 
 
 _IDS: Final = "{cz}:key_ids"

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import redis
 
-from app.adapters import redis_keys
+from app.adapters import lookups
 from app.adapters.breaker import Breaker
 from app.adapters.embedded import EmbeddedValkey
 from app.adapters.key_format import digest, is_well_formed, make_key
@@ -288,7 +288,7 @@ def test_while_redis_is_away_keys_seen_live_pass_and_others_are_unavailable(
             assert await keys.find(revoked.key)
             await keys.revoke(revoked.record.id)
             assert await keys.find(unknown) is None
-            monkeypatch.setattr(redis_keys, "_FRESH_S", 0.0)
+            monkeypatch.setattr(lookups, "_FRESH_S", 0.0)
             os.kill(valkey.pid, signal.SIGSTOP)
             try:
                 for _ in range(10):
@@ -300,7 +300,7 @@ def test_while_redis_is_away_keys_seen_live_pass_and_others_are_unavailable(
                     await keys.create(account="c", plan="free")
                 with pytest.raises(KeysUnavailable):
                     await keys.list()
-                monkeypatch.setattr(redis_keys, "_TRUSTED_S", 0.0)
+                monkeypatch.setattr(lookups, "_TRUSTED_S", 0.0)
                 with pytest.raises(KeysUnavailable):
                     await keys.find(seen.key)
             finally:
@@ -347,7 +347,7 @@ async def wait_for_use(keys: RedisKeys, after: float) -> float:
 
 
 def test_use_is_noted_once_a_minute(redis_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_keys, "_FRESH_S", 0.0)
+    monkeypatch.setattr(lookups, "_FRESH_S", 0.0)
 
     async def scenario() -> None:
         async with keeping(redis_address) as keys:
@@ -370,8 +370,8 @@ def test_use_is_noted_once_a_minute(redis_address: str, monkeypatch: pytest.Monk
 def test_invented_keys_take_bounded_memory_and_push_no_real_key_out(
     redis_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_keys, "_MOST_ABSENT", 10)
-    monkeypatch.setattr(redis_keys, "_FRESH_S", 60.0)
+    monkeypatch.setattr(lookups, "_MOST_ABSENT", 10)
+    monkeypatch.setattr(lookups, "_FRESH_S", 60.0)
 
     async def scenario() -> None:
         async with keeping(redis_address) as keys:
@@ -379,7 +379,7 @@ def test_invented_keys_take_bounded_memory_and_push_no_real_key_out(
             await keys.find(made.key)
             for _ in range(50):
                 assert await keys.find(make_key()) is None
-            assert len(keys._absent) == 10
+            assert len(keys._lookups._absent) == 10
             with redis.Redis.from_url(redis_address) as client:
                 client.config_resetstat()
                 assert await keys.find(made.key) == made.record
