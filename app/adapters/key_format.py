@@ -37,6 +37,16 @@ def make_webhook_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
+def make_signing_key_id() -> str:
+    """Make the public id of a key that URLs are signed with: ``cdn_`` and 8 base62 characters."""
+    return "cdn_" + _random_text(8)
+
+
+def make_signing_secret() -> str:
+    """Make what URLs are signed with: ``cdnsec_`` and 43 base62 characters, 256 bits; its ASCII is the HMAC's key."""
+    return "cdnsec_" + _random_text(43)
+
+
 def is_well_formed(key: str) -> bool:
     """Whether `key` has the form of a key and its checksum is right."""
     return _PATTERN.fullmatch(key) is not None and _checksum(key[:-_CHECKSUM]) == key[-_CHECKSUM:]

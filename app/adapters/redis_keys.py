@@ -57,8 +57,7 @@ class RedisKeys:
 
     async def create(self, *, account: str, plan: Plan, per_minute: int | None = None) -> NewKey:
         """Make a key for `account`; see `Keys.create`."""
-        if not 1 <= len(account) <= _MAX_ACCOUNT_CHARACTERS or not account.isprintable():
-            raise ValueError(f"An account's name has 1 to {_MAX_ACCOUNT_CHARACTERS} printable characters")
+        check_account(account)
         key = make_key()
         record = ApiKey(
             id=make_key_id(),
@@ -150,6 +149,12 @@ class RedisKeys:
         # The next look-up finds it still old and writes it again.
         with suppress(RedisError, OSError):
             await self._client.hset(_record(name), "last_used", str(now))
+
+
+def check_account(account: str) -> None:
+    """Raise ValueError for what cannot be an account's name."""
+    if not 1 <= len(account) <= _MAX_ACCOUNT_CHARACTERS or not account.isprintable():
+        raise ValueError(f"An account's name has 1 to {_MAX_ACCOUNT_CHARACTERS} printable characters")
 
 
 _IDS: Final = "{cz}:key_ids"

@@ -6,6 +6,8 @@ import msgspec
 
 #: Two, so that a key can be replaced without a gap: sign with the new one, wait until caches and pages forget the old.
 LIVE_SIGNING_KEYS: Final = 2
+#: Each is compared with the source of each request.
+MAX_ORIGINS: Final = 100
 
 
 class SigningKey(msgspec.Struct, frozen=True):
@@ -96,7 +98,11 @@ class CdnAccounts(Protocol):
         ...
 
     async def write_account(self, account: CdnAccount) -> None:
-        """Keep what the account allows from now on; it holds everywhere within a second."""
+        """Keep what the account allows from now on; it holds everywhere within a second.
+
+        Of two that write at once the last wins. Raises ValueError for more than `MAX_ORIGINS`, and for a prefix that
+        is no blob's name.
+        """
         ...
 
     async def list_accounts(self) -> list[CdnAccount]:
