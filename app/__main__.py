@@ -4,14 +4,8 @@ import sys
 
 import click
 
-from app.settings import InvalidSettings, Settings
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.from_environment()
-    except InvalidSettings as error:
-        raise click.ClickException(str(error)) from None
+from app.cli.cdn_commands import cdn, sign
+from app.cli.environment import read_settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -29,7 +23,7 @@ def serve() -> None:
     """Run everything on this machine: the API, its encode processes and, unless REDIS_URL is set, a private Valkey."""
     from app.cli.serve import run
 
-    sys.exit(run(_settings()))
+    sys.exit(run(read_settings()))
 
 
 @main.command()
@@ -37,7 +31,7 @@ def api() -> None:
     """Run the HTTP API alone; REDIS_URL, or the Valkey of a `serve` with the same DATA_DIR, must be there."""
     from app.server import run_api
 
-    run_api(_settings())
+    run_api(read_settings())
 
 
 @main.command()
@@ -45,7 +39,7 @@ def worker() -> None:
     """Run a worker: it takes jobs off the queue, sends webhooks and removes what has expired."""
     from app.worker import run_worker
 
-    run_worker(_settings())
+    run_worker(read_settings())
 
 
 @main.command()
@@ -80,7 +74,7 @@ def create_key(plan: str, per_minute: int | None, account: str, as_json: bool) -
     """Make a key and print it, with its account's webhook secret. It is not shown again."""
     from app.cli.keys import create
 
-    create(_settings(), account=account, plan=plan, per_minute=per_minute, as_json=as_json)
+    create(read_settings(), account=account, plan=plan, per_minute=per_minute, as_json=as_json)
 
 
 @keys.command("list")
@@ -90,7 +84,7 @@ def list_keys(account: str | None, as_json: bool) -> None:
     """List keys by their id and first characters, newest first."""
     from app.cli.keys import show
 
-    show(_settings(), account=account, as_json=as_json)
+    show(read_settings(), account=account, as_json=as_json)
 
 
 @keys.command("revoke")
@@ -100,7 +94,7 @@ def revoke_key(key_id: str, as_json: bool) -> None:
     """End the key with this ID; every process refuses it within a second."""
     from app.cli.keys import revoke
 
-    revoke(_settings(), key_id=key_id, as_json=as_json)
+    revoke(read_settings(), key_id=key_id, as_json=as_json)
 
 
 @keys.command("rotate")
@@ -110,7 +104,7 @@ def rotate_key(key_id: str, as_json: bool) -> None:
     """Make a second key for the account of ID, on the same plan; revoke the first when the new one is in use."""
     from app.cli.keys import rotate
 
-    rotate(_settings(), key_id=key_id, as_json=as_json)
+    rotate(read_settings(), key_id=key_id, as_json=as_json)
 
 
 @main.group()
@@ -126,7 +120,7 @@ def list_webhooks(account: str | None, state: str | None, as_json: bool) -> None
     """List webhooks, newest first, with what the last attempt came to."""
     from app.cli.webhooks import show
 
-    show(_settings(), account=account, state=state, as_json=as_json)
+    show(read_settings(), account=account, state=state, as_json=as_json)
 
 
 @webhooks.command("replay")
@@ -136,7 +130,7 @@ def replay_webhook(delivery_id: str, as_json: bool) -> None:
     """Send the webhook with this ID again now, its schedule begun anew; receivers know it by its id."""
     from app.cli.webhooks import replay
 
-    replay(_settings(), delivery_id=delivery_id, as_json=as_json)
+    replay(read_settings(), delivery_id=delivery_id, as_json=as_json)
 
 
 @main.command()
@@ -190,7 +184,7 @@ def compress(
     parameters = {"format": target, "quality": quality, "max_width": max_width, "max_height": max_height}
     options = {name: str(value) for name, value in parameters.items() if value is not None}
     options["strip_metadata"] = str(not keep_metadata)
-    sys.exit(run(inputs, output, options, jobs=jobs, as_json=as_json, settings=_settings()))
+    sys.exit(run(inputs, output, options, jobs=jobs, as_json=as_json, settings=read_settings()))
 
 
 @main.command()
@@ -204,7 +198,11 @@ def distance(reference: str, distorted: str, as_json: bool) -> None:
     """
     from app.cli.distance import run
 
-    run(reference, distorted, as_json=as_json, settings=_settings())
+    run(reference, distorted, as_json=as_json, settings=read_settings())
+
+
+main.add_command(cdn)
+main.add_command(sign)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from app.adapters.breaker import Breaker
 from app.adapters.filesystem import FilesystemBlobs
+from app.adapters.redis_cdn_accounts import RedisCdnAccounts
 from app.adapters.redis_client import open_client
 from app.adapters.redis_deliveries import RedisDeliveries
 from app.adapters.redis_idempotency import RedisIdempotency
@@ -24,6 +25,7 @@ from app.adapters.signed_links import SignedLinks
 from app.api.compression import Compression
 from app.api.form import PIECE_BYTES
 from app.ports.blobs import Blobs, ServedBlobs
+from app.ports.cdn_accounts import CdnAccounts
 from app.ports.deliveries import Deliveries
 from app.ports.jobs import Jobs
 from app.ports.keys import Keys
@@ -81,6 +83,16 @@ async def open_keys(settings: Settings) -> AsyncGenerator[RedisKeys]:
     client = open_client(settings.redis_address, settings.redis_timeout_s)
     try:
         yield RedisKeys(client, Breaker(), settings.pepper())
+    finally:
+        await client.aclose()
+
+
+@asynccontextmanager
+async def open_cdn_accounts(settings: Settings) -> AsyncGenerator[CdnAccounts]:
+    """Reach signing keys and CDN accounts alone, for the command line."""
+    client = open_client(settings.redis_address, settings.redis_timeout_s)
+    try:
+        yield RedisCdnAccounts(client, Breaker())
     finally:
         await client.aclose()
 

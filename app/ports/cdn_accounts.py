@@ -46,6 +46,12 @@ class AllowedOrigin(msgspec.Struct, frozen=True):
     port: int
     path: str = "/"
 
+    def spell(self) -> str:
+        """Write it as `source.parse_origin` reads it."""
+        port = "" if self.port == {"http": 80, "https": 443}[self.scheme] else f":{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}{port}{self.path.rstrip('/')}"
+
 
 class CdnAccount(msgspec.Struct, frozen=True):
     """What an account allows; one that was never set up allows nothing.

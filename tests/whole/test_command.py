@@ -72,7 +72,7 @@ def test_wrong_options_are_refused_before_anything_is_read(source: Path, option:
 
 def test_help_tells_every_command() -> None:
     text = run("--help").stdout
-    for name in ("serve", "api", "worker", "warm", "keys", "compress", "distance"):
+    for name in ("serve", "api", "worker", "warm", "keys", "cdn", "sign", "compress", "distance"):
         assert f"\n  {name} " in text
 
 

@@ -18,7 +18,8 @@ from app.service.netguard import HTTP_SCHEMES, PORTS, ForbiddenUrl, Target, pars
 PARAM: Final = "source"
 
 _BASE64: Final = "b64:"
-_OWN: Final = "own:"
+#: What a source begins with that is an object of the account.
+OWN: Final = "own:"
 _PLAIN: Final = ("https://", "http://")
 _ANY_NAME: Final = "*."
 #: What a blob's name is made of: `ports.blobs`. The longest leaves room for the prefix.
@@ -44,7 +45,7 @@ class CdnSource(msgspec.Struct, frozen=True):
 
     def canonical(self) -> str:
         """Name it in the one way, for keys of caches and for purging: the URL, or ``own:`` and the full name."""
-        return self.url if self.url is not None else f"{_OWN}{self.blob}"
+        return self.url if self.url is not None else f"{OWN}{self.blob}"
 
 
 def read_source(text: str, account: CdnAccount, *, ports: frozenset[int] = PORTS) -> CdnSource:
@@ -62,8 +63,8 @@ def read_source(text: str, account: CdnAccount, *, ports: frozenset[int] = PORTS
     ServiceError
         400 `invalid_url`: it is malformed, or no public address. 403 `source_forbidden`: it is none of the account's.
     """
-    if text.startswith(_OWN):
-        return CdnSource(blob=_read_own(text.removeprefix(_OWN), account))
+    if text.startswith(OWN):
+        return CdnSource(blob=_read_own(text.removeprefix(OWN), account))
     try:
         target = parse_public_url(_read_url(text), schemes=HTTP_SCHEMES, ports=ports)
     except ForbiddenUrl as error:
