@@ -8,17 +8,18 @@ from typing import cast
 from litestar import Litestar
 
 from app import logs
-from app.api import files, health, reference, replies, routes
+from app.api import cdn, files, health, purge, reference, replies, routes
 from app.api.edge import ASGIApp, Edge
 from app.settings import Settings
 from app.wiring import Parts, assemble
 
 
-def create() -> Edge:
+def create() -> cdn.CdnFront:
     """Make the application from the environment's settings."""
     settings = Settings.from_environment()
     logs.configure(settings)
-    return Edge(cast("ASGIApp", build(assemble(settings))))
+    parts = assemble(settings)
+    return cdn.CdnFront(Edge(cast("ASGIApp", build(parts))), parts.cdn.door)
 
 
 def build(parts: Parts) -> Litestar:
@@ -34,6 +35,8 @@ def build(parts: Parts) -> Litestar:
         route_handlers=[
             routes.compression(parts.keys, parts.limiter, parts.once, parts.story),
             routes.polling(parts.keys, parts.limiter, parts.desk),
+            cdn.router(parts.cdn.cdn, parts.cdn.door),
+            purge.router(parts.keys, parts.limiter, parts.cdn.accounts, parts.cdn.cdn, parts.settings),
             *([] if parts.served_blobs is None else [files.router(parts.served_blobs)]),
             health.router(parts.readiness),
             reference.router(parts.settings),

@@ -80,6 +80,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keeping_max_bytes: Positive = 64 * MB
     #: Whether an account that sends the same again within `result_ttl_s` gets the kept result.
     reuse_results: bool = True
+    #: What variants of the CDN origin may take in the store, over all processes, and in the memory of each.
+    cdn_cache_max_bytes: Positive = 10_000 * MB
+    cdn_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 64 * MB
+    #: What is ready by then is the answer of the CDN origin, though something better is still being made.
+    cdn_deadline_ms: Positive = 800
+    #: How long browsers, and shared caches, may keep answers of the CDN origin; its source may allow less.
+    cdn_max_age_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
+    cdn_s_maxage_s: Annotated[int, msgspec.Meta(ge=0)] = 24 * 3600
+    #: How long behind that they may answer while they ask again, and while asking fails.
+    cdn_stale_while_revalidate_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
+    cdn_stale_if_error_s: Annotated[int, msgspec.Meta(ge=0)] = 24 * 3600
+    #: How long anybody may keep an answer that is not the best yet, and the news that a source cannot be had.
+    cdn_interim_s: Annotated[int, msgspec.Meta(ge=0)] = 10
+    cdn_failure_s: Positive = 5
     #: What links in webhooks begin with; empty: `http://HOST:PORT`.
     public_url: str = ""
     #: Fetching a `url` may take this long.

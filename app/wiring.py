@@ -21,6 +21,7 @@ from app.adapters.redis_idempotency import RedisIdempotency
 from app.adapters.redis_jobs import RedisJobs
 from app.adapters.redis_keys import RedisKeys
 from app.adapters.redis_limiter import RedisLimiter
+from app.adapters.redis_variants import RedisVariants
 from app.adapters.signed_links import SignedLinks
 from app.api.compression import Compression
 from app.api.form import PIECE_BYTES
@@ -49,6 +50,7 @@ from app.service.system_memory import find_memory_bytes
 from app.service.upload import Upload
 from app.service.webhook import WebhookSender
 from app.settings import Settings
+from app.wiring_cdn import CdnParts, assemble_cdn
 
 #: A loop costs about a sixth of the encoders' time on a plain JPEG, and far less on longer work (perf/README.md).
 _CORES_PER_LOOP: Final = 8
@@ -147,11 +149,13 @@ class Parts:
     desk: Desk
     story: Compression
     readiness: Readiness
+    cdn: CdnParts
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Start what runs by itself, and end it."""
-        async with _running(self.encoders, self.buffers, self.outbound, self.blobs, self.clients):
+        everything = _running(self.encoders, self.buffers, self.outbound, self.blobs, self.clients)
+        async with everything, self.cdn.running():
             try:
                 yield
             finally:
@@ -219,6 +223,7 @@ def assemble(settings: Settings) -> Parts:
         desk=desk,
         story=Compression(compressor, desk, once, limiter, fetcher, begin_upload, settings),
         readiness=Readiness(encoders, lambda: _answers(redis)),
+        cdn=assemble_cdn(settings, redis, breaker, blobs, encoders, fetcher),
     )
 
 
@@ -245,6 +250,7 @@ class WorkerParts:
     runner: Runner
     courier: Courier
     sweeper: Sweeper
+    variant_sweeper: Sweeper
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -283,6 +289,11 @@ def assemble_worker(settings: Settings) -> WorkerParts:
         runner=Runner(jobs, blobs, encoders, buffers, is_reusing=settings.reuse_results),
         courier=Courier(RedisDeliveries(client, breaker), keys, WebhookSender(outbound), public_url=settings.link_base),
         sweeper=Sweeper(jobs, blobs, every_s=settings.sweep_s),
+        variant_sweeper=Sweeper(
+            RedisVariants(client, client, breaker, max_bytes=settings.cdn_cache_max_bytes),
+            blobs,
+            every_s=settings.sweep_s,
+        ),
     )
 
 

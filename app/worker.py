@@ -36,6 +36,7 @@ async def _work(settings: Settings) -> None:
             lambda: _announce(parts),
             parts.courier.run,
             parts.sweeper.run,
+            parts.variant_sweeper.run,
         ]
         behind = [asyncio.create_task(_keep_going(work)) for work in works]
         slots = [asyncio.create_task(_serve_slot(parts, stop)) for _ in range(parts.slots)]

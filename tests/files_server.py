@@ -16,7 +16,7 @@ from litestar import Litestar
 
 from app.adapters.filesystem import FilesystemBlobs
 from app.adapters.signed_links import SignedLinks
-from app.api import files, replies
+from app.api import conditional, files, replies
 from app.api.edge import ASGIApp, Edge
 from tests.whole.service import free_port
 
@@ -28,7 +28,7 @@ STALL_S = 1.0
 
 def create() -> Edge:
     """Make the application, in Granian's process."""
-    files._STALL_S = STALL_S
+    conditional._STALL_S = STALL_S
     blobs = FilesystemBlobs(Path(os.environ["FILES_FOLDER"]), SignedLinks(SECRET))
     app = Litestar(
         route_handlers=[files.router(blobs)],

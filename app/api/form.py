@@ -52,7 +52,7 @@ async def read_form(request: Request[Any, Any, Any], upload: Upload, settings: S
     if kind == "multipart/form-data":
         return await _read_multipart(request, content_type, upload, settings)
     if kind in {"application/x-www-form-urlencoded", "application/json"}:
-        body = await _read_small(request, settings)
+        body = await read_small_body(request, settings)
         parse = parse_json if kind == "application/json" else parse_urlencoded
         return Form(_judge(parse(body), has_file=False), has_file=False)
     raise ServiceError("missing_source", "Send the image as 'file' in multipart/form-data, or its address as 'url'.")
@@ -107,7 +107,16 @@ def _judge(fields: list[tuple[str, str]], *, has_file: bool) -> Parameters:
     return parameters
 
 
-async def _read_small(request: Request[Any, Any, Any], settings: Settings) -> bytes:
+async def read_small_body(request: Request[Any, Any, Any], settings: Settings) -> bytes:
+    """Read a body that brings fields alone.
+
+    Raises
+    ------
+    ServiceError
+        400 `invalid_param`: it is too large. 408 `request_timeout`: it comes too slowly.
+    ClientGone
+        The client hung up.
+    """
     body = bytearray()
 
     async def feed(chunk: bytes) -> bool:

@@ -11,6 +11,8 @@ from app.errors import STATUS
 from app.ports.idempotency import REMEMBER_S
 from app.ports.jobs import State
 from app.ports.limiter import WINDOW_S
+from app.ports.variants import Kind
+from app.service.cdn.serve import CdnCacheState
 from app.service.reuse import CacheState
 from pixels.formats import FORMATS
 
@@ -71,11 +73,12 @@ HEADERS: Final[dict[str, Value]] = {
     ),
     "X-Job-Id": Value(_TEXT, _JOB_ID, "Names this compression: its status and download go by it."),
     "X-Cache": Value(
-        {"type": "string", "enum": list(get_args(CacheState))},
+        {"type": "string", "enum": list(dict.fromkeys((*get_args(CacheState), *get_args(CdnCacheState))))},
         "miss",
         "`hit`: an earlier result of your account serves again. `join`: an equal request was under way, and both got "
-        "its result. `miss`: encoded for this request. A job is never told `join`. Absent where nothing is reused, and "
-        "where a request is repeated with its `Idempotency-Key`.",
+        "its result. `miss`: encoded for this request. `stale`, of a picture for caches: as `hit`, and its source is "
+        "being asked again. A job is never told `join`. Absent where nothing is reused, and where a request is "
+        "repeated with its `Idempotency-Key`.",
     ),
     "Server-Timing": Value(
         _TEXT,
@@ -84,10 +87,13 @@ HEADERS: Final[dict[str, Value]] = {
         "encode process, the way there and back, and its work. Absent where nothing was encoded.",
     ),
     "Cache-Control": Value(
-        {"type": "string", "pattern": "^(?:no-store|private, max-age=[0-9]+)$"},
+        {
+            "type": "string",
+            "pattern": "^(?:no-store|private, max-age=[0-9]+|public, max-age=[0-9]+(?:, [a-z=0-9-]+)*)$",
+        },
         "no-store",
         "Answers are for the caller alone. Whoever downloads a file may keep it as long as its link is good: `private, "
-        "max-age=3600`.",
+        "max-age=3600`. Pictures for caches, and why one cannot be had, say `public` and for how long.",
     ),
     "X-Content-Type-Options": Value(
         {"const": "nosniff"}, "nosniff", "The media type is what it says: browsers must not guess another."
@@ -109,6 +115,24 @@ HEADERS: Final[dict[str, Value]] = {
         "bytes 10-19/139812",
         "Which bytes these are, and of how many; `*` where there are none to send.",
     ),
+    "Age": Value(_COUNT, 12, "Seconds since the source was last asked, or the picture made."),
+    "X-Variant": Value(
+        {"type": "string", "enum": [kind for kind in get_args(Kind) if kind != "failure"]},
+        "final",
+        "`final`: as good as it gets. `interim`: the best that was ready in time; the next request gets a better one. "
+        "`original`: the source as it is, which cannot be compressed now.",
+    ),
+    "Vary": Value(_TEXT, "Accept", "Request headers that had a say in this answer. Absent where none had."),
+    "Accept-CH": Value(
+        _TEXT, "Sec-CH-DPR, Sec-CH-Width", "Hints that have a say. Absent where the account allows none."
+    ),
+    "Surrogate-Key": Value(
+        _TEXT,
+        "source-8ee61fb705607dbd shoes",
+        "What the answer can be purged by: `source-` with 16 hex digits of the SHA-256 of the source's URL, and what "
+        "the source's own `Surrogate-Key` and `Cache-Tag` say.",
+    ),
+    "Cache-Tag": Value(_TEXT, "source-8ee61fb705607dbd,shoes", "The same, between commas."),
     "X-Request-Id": Value(_TEXT, "q0sV7mJ2kXc4Tn8b", "Names this request in our log. Quote it when you ask for help."),
     "X-RateLimit-Limit": Value(_SIDE, 20, "Requests that the window allows."),
     "X-RateLimit-Remaining": Value(_COUNT, 19, "Requests left in it."),

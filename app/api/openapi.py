@@ -12,6 +12,7 @@ from app.api.glossary import duration, errors, megabytes
 from app.api.glossary_values import REQUEST_HEADERS
 from app.api.limits import POLLS_PER_COMPRESSION
 from app.api.multipart import FILE
+from app.api.openapi_cdn import PATH, pictures, purge
 from app.api.openapi_components import (
     RATE_HEADERS,
     TICKET,
@@ -85,6 +86,7 @@ def document(settings: Settings) -> Json:
                 "name": "Jobs",
                 "description": "What is large is compressed later, and everything can be downloaded again.",
             },
+            {"name": "CDN", "description": "Pictures behind signed URLs, for caches in front."},
             {"name": "Health", "description": "For probes. No key is needed."},
         ],
         "paths": {
@@ -93,6 +95,8 @@ def document(settings: Settings) -> Json:
             "/api/v1/download/{id}": {"get": download(settings)},
             # Elsewhere links lead to the store's own server.
             **({} if settings.store_url.startswith("s3://") else {_FILES: files(settings)}),
+            PATH: pictures(settings),
+            "/api/v1/purge": {"post": purge(settings)},
             "/health/live": {"get": _live()},
             "/health/ready": {"get": _ready(settings)},
         },

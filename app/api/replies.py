@@ -101,7 +101,7 @@ def error(request: Request[Any, Any, Any], exception: Exception) -> Response[Any
         told.body(),
         status_code=told.status,
         media_type="application/json",
-        headers={**told.headers, "Cache-Control": "no-store"},
+        headers={"Cache-Control": "no-store", **told.headers},
     )
 
 

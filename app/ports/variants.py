@@ -37,8 +37,8 @@ class Variant(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         What it can be purged by.
     source_digest
         SHA-256 of the source's bytes.
-    source_etag, source_modified
-        What the source can be asked by whether it has changed; empty where it told nothing.
+    source_headers
+        Those of the source's answer that tell how long it is good, and by what it can be asked whether it has changed.
     failure
         Code and sentence, of a failure.
     """
@@ -57,8 +57,7 @@ class Variant(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     tags: tuple[str, ...] = ()
     source_digest: str = ""
-    source_etag: str = ""
-    source_modified: str = ""
+    source_headers: tuple[tuple[str, str], ...] = ()
     failure: tuple[str, str] = ("", "")
 
 

@@ -28,7 +28,7 @@ _ENCODERS: Final = ("compressorize", "pyvips-binary", "mozjpeg-lossless-optimiza
 
 def content_key(account: str, digest: str, options: Options) -> str:
     """Name the result of a source, by the SHA-256 of its bytes, with `options` for `account`."""
-    parts = (account, digest, msgspec.to_builtins(options), _encoder_version())
+    parts = (account, digest, msgspec.to_builtins(options), encoder_version())
     return hashlib.sha256(msgspec.msgpack.encode(parts)).hexdigest()
 
 
@@ -106,7 +106,8 @@ class _Shared:
 
 
 @cache
-def _encoder_version() -> str:
+def encoder_version() -> str:
+    """Name the versions of what decides the bytes of a result, besides its source and options."""
     # Looked up once: it reads files.
     return " ".join(f"{name} {_version(name)}" for name in _ENCODERS)
 

@@ -1,22 +1,35 @@
 """Removes what has expired: the blobs first, then the record, so that neither is left without the other."""
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from app.ports.blobs import Blobs, BlobsUnavailable
-from app.ports.jobs import Jobs, JobsUnavailable
+from app.ports.jobs import JobsUnavailable
+from app.ports.variants import VariantsUnavailable
 
 _log = structlog.get_logger(__name__)
 _BATCH: Final = 100
 
 
+class Expiring(Protocol):
+    """Who knows which blobs are to go: `Jobs`, by the id under which they lie, and `Variants`, by name."""
+
+    async def expired(self, *, most: int) -> list[str]:
+        """Return what is to be removed now, leased to the caller for a minute."""
+        ...
+
+    async def forget(self, name: str, /) -> None:
+        """Forget what has been removed."""
+        ...
+
+
 class Sweeper:
     """Sweeps every `every_s` seconds; any number of processes run one each."""
 
-    def __init__(self, jobs: Jobs, blobs: Blobs, *, every_s: float) -> None:
-        self._jobs = jobs
+    def __init__(self, records: Expiring, blobs: Blobs, *, every_s: float) -> None:
+        self._records = records
         self._blobs = blobs
         self._every_s = every_s
 
@@ -25,22 +38,22 @@ class Sweeper:
         while True:
             try:
                 swept = await self.sweep()
-            except (BlobsUnavailable, JobsUnavailable) as error:
+            except (BlobsUnavailable, JobsUnavailable, VariantsUnavailable) as error:
                 _log.warning("sweep failed", reason=str(error))
                 swept = 0
             if swept < _BATCH:
                 await asyncio.sleep(self._every_s)
 
     async def sweep(self) -> int:
-        """Remove what is due, a batch at most; tell how many jobs that was.
+        """Remove what is due, a batch at most; tell how many that were.
 
         Raises
         ------
-        BlobsUnavailable, JobsUnavailable
+        BlobsUnavailable, JobsUnavailable, VariantsUnavailable
             What was not removed is due again in a minute.
         """
-        ids = await self._jobs.expired(most=_BATCH)
-        for job_id in ids:
-            await self._blobs.delete(job_id)
-            await self._jobs.forget(job_id)
-        return len(ids)
+        names = await self._records.expired(most=_BATCH)
+        for name in names:
+            await self._blobs.delete(name)
+            await self._records.forget(name)
+        return len(names)

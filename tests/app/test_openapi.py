@@ -115,7 +115,11 @@ def test_the_paths_are_the_routes(tmp_path: Path, store: str) -> None:
         for path, item in document(settings)["paths"].items()
         for method in item
     }
-    ours = {(path, method) for path, method in served if method != "OPTIONS" and path.startswith(("/api", "/health"))}
+    ours = {
+        (path, method)
+        for path, method in served
+        if method != "OPTIONS" and path.startswith(("/api", "/health", "/cdn"))
+    }
     assert ours == told
     assert any(path.startswith(FILES_PATH) for path, _ in told) == (not store)
 
@@ -328,7 +332,7 @@ def test_only_health_and_links_need_no_key() -> None:
     assert DOCUMENT["security"] == [{"apiKey": []}]
     assert DOCUMENT["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
     for path, _, operation in operations():
-        assert (operation.get("security") == []) == path.startswith(("/health/", FILES_PATH)), path
+        assert (operation.get("security") == []) == path.startswith(("/health/", FILES_PATH, "/cdn/")), path
 
 
 @pytest.mark.parametrize(

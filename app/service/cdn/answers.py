@@ -1,0 +1,155 @@
+"""What an answer is once its bytes are there: its headers, its entity tag, and until when it may be used."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from app.errors import ServiceError
+from app.ports.variants import Kind, Variant
+from app.service.cdn.freshness import CacheTimes, cache_control, read_freshness
+from app.service.cdn.origin import SourceFile
+from app.service.cdn.recipe import Recipe
+from app.service.encode_protocol import Done
+from app.service.job_reply import savings_percent
+from pixels.formats import FORMATS, FormatName
+
+_TAG_CHARACTERS: Final = 16
+_ETAG_CHARACTERS: Final = 32
+
+
+class Lives(msgspec.Struct, frozen=True):
+    """How long answers live by the settings; `failure_s` for those that tell of a source that cannot be had."""
+
+    times: CacheTimes
+    failure_s: int
+
+
+def source_tag(source: str) -> str:
+    """Name a source in `Surrogate-Key` and `Cache-Tag`: ``source-`` and 16 hex digits of its SHA-256."""
+    return f"source-{hashlib.sha256(source.encode()).hexdigest()[:_TAG_CHARACTERS]}"
+
+
+def make_variant(
+    recipe: Recipe, key: str, source: SourceFile, data: bytes, facts: Done | None, *, kind: Kind, lives: Lives
+) -> Variant:
+    """Draw up the variant of `data`; without `facts`, it is the source itself."""
+    canonical = recipe.source.canonical()
+    tags = (source_tag(canonical), *source.tags)
+    is_short = kind != "final"
+    name = source.format if facts is None else facts.format
+    headers = {
+        "content-type": FORMATS[name].media_type,
+        "etag": _etag(key, data),
+        "accept-ranges": "bytes",
+        "x-content-type-options": "nosniff",
+        "surrogate-key": " ".join(tags),
+        "cache-tag": ",".join(tags),
+        "x-variant": kind,
+        **_negotiated(recipe),
+        **_sizes(source.buffer.size, len(data), name),
+        **({"x-original-returned": "true"} if facts is None else _facts(facts)),
+    }
+    made = Variant(
+        key=key,
+        account=recipe.account.account,
+        source=canonical,
+        kind=kind,
+        made=0,
+        fresh_until=0,
+        stale_until=0,
+        usable_until=0,
+        size=len(data),
+        etag=headers["etag"],
+        headers=tuple(headers.items()),
+        tags=tags,
+        source_digest=source.digest,
+    )
+    return renew(made, source.headers, lives, is_short=is_short)
+
+
+def renew(variant: Variant, source_headers: Mapping[str, str], lives: Lives, *, is_short: bool = False) -> Variant:
+    """Let a variant live anew from now on, as its source tells."""
+    now, times = time.time(), lives.times
+    freshness = read_freshness(source_headers, now)
+    lifetime_s = times.interim_s if is_short else times.s_maxage_s
+    fresh_until = now + lifetime_s if freshness.fresh_until is None else min(freshness.fresh_until, now + lifetime_s)
+    fresh_until = max(now, fresh_until)
+    stale_s = _least(times.stale_while_revalidate_s, freshness.stale_while_revalidate_s)
+    error_s = _least(times.stale_if_error_s, freshness.stale_if_error_s)
+    headers = dict(variant.headers) | {"cache-control": cache_control(freshness, times, now=now, interim=is_short)}
+    return msgspec.structs.replace(
+        variant,
+        made=now,
+        fresh_until=fresh_until,
+        stale_until=fresh_until + stale_s,
+        # With a second to spare: what is always stale is kept all the same, to be asked about by its entity tag.
+        usable_until=fresh_until + max(stale_s, error_s, lives.failure_s),
+        headers=tuple(headers.items()),
+        source_headers=tuple(source_headers.items()),
+    )
+
+
+def is_storable(variant: Variant) -> bool:
+    """Whether a shared cache may keep it."""
+    return read_freshness(dict(variant.source_headers), variant.made).storable
+
+
+def make_failure(recipe: Recipe, key: str, error: ServiceError, lives: Lives) -> Variant:
+    """Draw up what stands for a source that cannot be had, for a short while."""
+    now = time.time()
+    until = now + lives.failure_s
+    canonical = recipe.source.canonical()
+    return Variant(
+        key=key,
+        account=recipe.account.account,
+        source=canonical,
+        kind="failure",
+        made=now,
+        fresh_until=until,
+        stale_until=until,
+        usable_until=until,
+        tags=(source_tag(canonical),),
+        failure=(error.code, error.message),
+    )
+
+
+def failure_of(variant: Variant, now: float) -> ServiceError:
+    """Tell a failure that was kept."""
+    left_s = max(0, int(variant.fresh_until - now))
+    code, message = variant.failure
+    return ServiceError(code, message, headers={"Cache-Control": f"public, max-age={left_s}"})
+
+
+def _negotiated(recipe: Recipe) -> dict[str, str]:
+    told = {"vary": ", ".join(recipe.negotiated.vary), "accept-ch": recipe.negotiated.accept_ch}
+    return {name: value for name, value in told.items() if value}
+
+
+def _sizes(original: int, compressed: int, name: FormatName) -> dict[str, str]:
+    return {
+        "x-original-size": str(original),
+        "x-compressed-size": str(compressed),
+        "x-savings-percent": str(savings_percent(original, compressed)),
+        "x-format": name,
+    }
+
+
+def _facts(facts: Done) -> dict[str, str]:
+    told = {"x-width": str(facts.width), "x-height": str(facts.height), "x-quality": str(facts.quality)}
+    if facts.distance is not None:
+        told["x-distance"] = f"{facts.distance:.3f}"
+    if facts.original_returned:
+        told["x-original-returned"] = "true"
+    return told
+
+
+def _etag(key: str, data: bytes) -> str:
+    """Name these very bytes; `key` has the options and the encoders' version in it."""
+    return f'"{hashlib.sha256(key.encode() + data).hexdigest()[:_ETAG_CHARACTERS]}"'
+
+
+def _least(wanted_s: int, allowed_s: int | None) -> int:
+    return wanted_s if allowed_s is None else min(wanted_s, allowed_s)

@@ -1,0 +1,99 @@
+"""The variants that one process has answered of late, so that a hit asks neither Redis nor the store."""
+
+from collections import OrderedDict
+from typing import Final
+
+from app.ports.variants import Purge, Variant
+
+#: One that takes more than this share of the room would push too many others out.
+_MOST_SHARE: Final = 8
+#: What an entry takes beside its bytes.
+_ENTRY_BYTES: Final = 4096
+_OF_BODY: Final = frozenset({b"content-type", b"x-content-type-options", b"accept-ranges"})
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Held:
+    """A variant with its bytes, and with its headers as they are sent."""
+
+    __slots__ = ("_headers", "data", "variant")
+
+    def __init__(self, variant: Variant, data: bytes) -> None:
+        self.variant = variant
+        self.data = data
+        self._headers: tuple[Headers, Headers] | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """Those of the whole answer."""
+        return self._encoded()[0]
+
+    @property
+    def bare_headers(self) -> Headers:
+        """Those of a 304: without what tells of a body."""
+        return self._encoded()[1]
+
+    def _encoded(self) -> tuple[Headers, Headers]:
+        if self._headers is None:
+            headers = [(name.encode(), value.encode()) for name, value in self.variant.headers]
+            self._headers = headers, [pair for pair in headers if pair[0] not in _OF_BODY]
+        return self._headers
+
+
+class Memory:
+    """Holds variants up to `max_bytes`; the one that was not used for longest goes first. For one event loop.
+
+    Attributes
+    ----------
+    epoch
+        Counts what was dropped by purges. What was looked up in an earlier one may be stale, and is not taken.
+    used
+        Keys that were answered from here since somebody last emptied it.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.epoch = 0
+        self.used: set[str] = set()
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._held: OrderedDict[str, Held] = OrderedDict()
+
+    def find(self, key: str) -> Held | None:
+        """Return a variant, fresh or not."""
+        held = self._held.get(key)
+        if held is not None:
+            self._held.move_to_end(key)
+            self.used.add(key)
+        return held
+
+    def put(self, held: Held, *, epoch: int) -> None:
+        """Hold a variant that was looked up, or kept, in `epoch`."""
+        self._drop(held.variant.key)
+        if epoch != self.epoch or held.variant.size > self._max_bytes // _MOST_SHARE:
+            return
+        self._held[held.variant.key] = held
+        self._bytes += held.variant.size + _ENTRY_BYTES
+        while self._bytes > self._max_bytes:
+            self._drop(next(iter(self._held)))
+
+    def purge(self, purge: Purge) -> None:
+        """Drop what a purge covers."""
+        self.epoch += 1
+        for key in [
+            key
+            for key, held in self._held.items()
+            if purge.covers(held.variant.account, held.variant.source, held.variant.tags)
+        ]:
+            self._drop(key)
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self.epoch += 1
+        self._held.clear()
+        self._bytes = 0
+
+    def _drop(self, key: str) -> None:
+        dropped = self._held.pop(key, None)
+        if dropped is not None:
+            self._bytes -= dropped.variant.size + _ENTRY_BYTES

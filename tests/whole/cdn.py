@@ -1,0 +1,82 @@
+"""What the tests of the CDN origin share: an account with a key that signs URLs of a source server."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import httpx
+
+from app.service.cdn.signing import sign
+from tests.whole.public import ADDRESS, Answer, Web
+from tests.whole.service import Api, Service
+
+HOST = f"http://{ADDRESS}"
+#: What Chrome, and a client that knows nothing modern, send for an image.
+MODERN = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
+PLAIN = "image/png,image/*;q=0.8,*/*;q=0.5"
+
+
+class Customer:
+    """An account whose URLs may name everything on the source server."""
+
+    def __init__(self, service: Service) -> None:
+        self.account = f"cdn-{os.urandom(4).hex()}"
+        self.service = service
+        made = self._run("create-key", "--account", self.account)
+        self.key_id, self.secret = made["id"], made["secret"]
+        self._run("allow", f"{HOST}/", "--account", self.account)
+        # Without an API key, and without what httpx says by itself: CDNs have none.
+        self.client = Api(service.url, None, service.net)
+        self.client.headers.clear()
+
+    def path(self, source: str, options: str = "f:auto,q:60") -> str:
+        """The signed path of a source, which begins with a slash or is ``own:`` and a key."""
+        return sign(self.secret, self.key_id, options, source if source.startswith("own:") else f"{HOST}{source}")
+
+    def get(
+        self, source: str, options: str = "f:auto,q:60", accept: str = PLAIN, method: str = "GET", **headers: str
+    ) -> httpx.Response:
+        fields = {"Accept": accept} | {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.request(method, self.path(source, options), headers=fields)
+
+    def close(self) -> None:
+        self.client.close()
+
+    def _run(self, *arguments: str) -> Any:
+        done = self.service.run("cdn", *arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+def image(data: bytes, kind: str = "image/jpeg", *, after_s: float = 0, **headers: str) -> Answer:
+    """Answer with an image, and with 304 to whoever knows its entity tag."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        time.sleep(after_s)
+        is_known = "ETag" in headers and request.headers.get("If-None-Match") == headers["ETag"]
+        request.send_response(304 if is_known else 200)
+        for name, value in {"Content-Type": kind, **headers}.items():
+            request.send_header(name.replace("_", "-"), value)
+        request.send_header("Content-Length", str(0 if is_known else len(data)))
+        request.end_headers()
+        if not is_known:
+            request.wfile.write(data)
+
+    return answer
+
+
+def eventually(get: Callable[[], httpx.Response], wanted: Callable[[httpx.Response], bool]) -> httpx.Response:
+    """Ask until the answer is what is wanted."""
+    end = time.monotonic() + 20
+    while not wanted(reply := get()):
+        assert time.monotonic() < end, (reply.status_code, dict(reply.headers), reply.content[:200])
+        time.sleep(0.05)
+    return reply
+
+
+def served(web: Web, path: str) -> int:
+    """How often a source was asked for."""
+    return len(web.to(path))
