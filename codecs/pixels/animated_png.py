@@ -8,6 +8,7 @@ from pixels import png_chunks
 from pixels.errors import DecodeFailed
 from pixels.load import Picture, check_limits
 from pixels.options import Limits
+from pixels.rights import Rights
 from pixels.sniff import Sniffed
 from pixels.strip import strip_png
 
@@ -15,16 +16,17 @@ _MIN_CONTROL_BYTES: Final = 8
 
 
 class AnimatedPng(msgspec.Struct, frozen=True):
-    """An animated PNG whose chunks are whole: its canvas in pixels and its number of frames."""
+    """An animated PNG whose chunks are whole: its canvas in pixels, its number of frames, and whose it is."""
 
     data: memoryview
     width: int
     height: int
     frames: int
+    rights: Rights | None
 
-    def keep(self, *, strip: bool) -> bytes | memoryview:
-        """Return the file with all its frames; `strip` drops its metadata but for what it is shown by."""
-        return strip_png(self.data, keep_look=True) if strip else self.data
+    def keep(self, *, strip: bool, rights: Rights | None = None) -> bytes | memoryview:
+        """Return the file with all its frames; `strip` drops its metadata but for what it is shown by, and `rights`."""
+        return strip_png(self.data, keep_look=True, rights=rights) if strip else self.data
 
 
 def open_animated_png(data: memoryview, limits: Limits) -> AnimatedPng:
@@ -48,4 +50,4 @@ def open_animated_png(data: memoryview, limits: Limits) -> AnimatedPng:
     if last != b"IEND" or not frames:
         raise DecodeFailed("The PNG image could not be decoded: the animation is cut.")
     check_limits(first.width, first.height, frames, limits)
-    return AnimatedPng(data, first.width, first.height, frames)
+    return AnimatedPng(data, first.width, first.height, frames, first.rights)

@@ -1,11 +1,19 @@
-"""What has to be known of EXIF: its orientation, and whether it is safe (Exif 3.0, 4.6; TIFF 6.0, section 2)."""
+"""What has to be known of EXIF: orientation, rights, and whether it is safe (Exif 3.0, 4.6; TIFF 6.0, section 2)."""
 
 import struct
 from collections.abc import Iterator
 from typing import Final
 
 _ORIENTATION_TAG: Final = 0x0112
+_ARTIST_TAG: Final = 0x013B
+_COPYRIGHT_TAG: Final = 0x8298
+_RIGHTS_TAGS: Final = {_ARTIST_TAG: "artist", _COPYRIGHT_TAG: "copyright"}
+_ASCII: Final = 2
 _SHORT: Final = 3
+#: ASCII, and since Exif 3.0 UTF-8.
+_TEXT_KINDS: Final = frozenset((_ASCII, 129))
+#: A value of so many bytes or fewer stands in its entry.
+_INLINE_BYTES: Final = 4
 _ENTRY_BYTES: Final = 12
 _HEADER_BYTES: Final = 8
 #: What JPEG puts before the TIFF header, and some writers of other formats, too.
@@ -75,6 +83,48 @@ def read_orientation(tiff: bytes) -> int:
     return 1
 
 
-def build_orientation(orientation: int) -> bytes:
-    """Build the smallest EXIF block that states an orientation: a TIFF header and one entry."""
-    return struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, _ORIENTATION_TAG, _SHORT, 1, orientation, 0, 0)
+def read_rights(block: bytes) -> dict[str, str]:
+    """Return the statements that there are, `artist` and `copyright`, of a block with or without `PREFIX`."""
+    tiff = bytes(block).removeprefix(PREFIX)
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    found: dict[str, str] = {}
+    if order is None:
+        return found
+    try:
+        (start,) = struct.unpack_from(order + "I", tiff, 4)
+        (count,) = struct.unpack_from(order + "H", tiff, start)
+        for entry in range(start + 2, start + 2 + count * _ENTRY_BYTES, _ENTRY_BYTES):
+            tag, kind, size, value = struct.unpack_from(order + "HHII", tiff, entry)
+            if tag in _RIGHTS_TAGS and kind in _TEXT_KINDS:
+                at = entry + 8 if size <= _INLINE_BYTES else value
+                found.setdefault(_RIGHTS_TAGS[tag], _decode(tiff[at : at + size]))
+    except struct.error:
+        pass  # of a cut block, what came before counts
+    return found
+
+
+def build(orientation: int, artist: str = "", copyright_: str = "") -> bytes:
+    """Build the smallest EXIF block that states these, from its TIFF header on; 1 and empty texts are left out."""
+    entries = [(_ORIENTATION_TAG, _SHORT, 1, struct.pack(">HH", orientation, 0))] if orientation != 1 else []
+    for tag, text in ((_ARTIST_TAG, artist), (_COPYRIGHT_TAG, copyright_)):
+        if text:
+            value = text.encode() + b"\0"
+            entries.append((tag, _ASCII, len(value), value))
+    at = _HEADER_BYTES + 2 + len(entries) * _ENTRY_BYTES + 4
+    directory, values = struct.pack(">H", len(entries)), b""
+    for tag, kind, count, value in entries:
+        place = value.ljust(_INLINE_BYTES, b"\0")
+        if len(value) > _INLINE_BYTES:
+            place = struct.pack(">I", at + len(values))
+            values += value + b"\0" * (len(value) % 2)
+        directory += struct.pack(">HHI", tag, kind, count) + place
+    return b"MM\0*" + struct.pack(">I", _HEADER_BYTES) + directory + bytes(4) + values
+
+
+def _decode(value: bytes) -> str:
+    """Read a text: UTF-8 as most write it, else Latin-1. The parts of a copyright are divided by zeros."""
+    parts = filter(None, (part.strip(b" ") for part in value.split(b"\0")))
+    try:
+        return b"; ".join(parts).decode()
+    except UnicodeDecodeError:
+        return b"; ".join(filter(None, value.split(b"\0"))).decode("latin-1")

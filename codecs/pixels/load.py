@@ -9,6 +9,7 @@ from pixels.formats import FormatName
 from pixels.jpeg_segments import check_cost
 from pixels.options import Limits
 from pixels.png_metadata import PngMetadata, read_metadata, without_unsafe_metadata
+from pixels.rights import Rights, read_rights
 from pixels.safe_exif import without_wild_exif
 from pixels.sniff import Sniffed, recognise
 from pixels.vips import pyvips
@@ -140,6 +141,11 @@ class Picture:
     def is_grey(self) -> bool:
         """Whether the pixels have no colour channels."""
         return self._header.get("interpretation") in {"b-w", "grey16"}
+
+    @property
+    def rights(self) -> Rights | None:
+        """Who made it and who may use it; None where it does not say."""
+        return read_rights(self._header)
 
     def decode(self, wanted: tuple[int, int]) -> Any:
         """Start decoding: an image that can be read once, from top to bottom.

@@ -97,7 +97,9 @@ def estimate_memory(picture: Picture, size: tuple[int, int], target: FormatName,
     result_px = size[0] * size[1] * picture.frames
     encoder_bytes = _encoder_bytes_per_px(picture, target, options) * result_px
     # It cannot be turned row by row; and what is searched with its metadata is copied: see `raster`.
-    copies = (picture.orientation != 1) + (options.quality is None and not options.strip_metadata)
+    copies = (picture.orientation != 1) + (
+        options.quality is None and (not options.strip_metadata or options.keep_copyright)
+    )
     encoder_bytes += copies * picture.bands * result_px
     if options.quality is None:
         looks = 2 if picture.has_alpha and target != "jpeg" else 1

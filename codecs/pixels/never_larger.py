@@ -21,6 +21,7 @@ from pixels import color
 from pixels.encode import encode
 from pixels.jpeg_source import estimate_quality, repack
 from pixels.load import Picture
+from pixels.rights import Rights
 from pixels.strip import NotStrippable, strip, strip_png
 
 #: Makes the picture's image at 8 or 16 bits a sample, as it would be encoded.
@@ -58,6 +59,7 @@ def settle(
     render: Render,
     *,
     strip_metadata: bool,
+    rights: Rights | None = None,
     measured: bool = False,
     missed: bool = False,
 ) -> Settled:
@@ -65,6 +67,8 @@ def settle(
 
     Parameters
     ----------
+    rights
+        What stays where metadata goes.
     measured
         Whether the metric chose the quality. Then a little more bytes are well spent on no further loss.
     missed
@@ -81,22 +85,22 @@ def settle(
     if len(encoded) < _NEAR * len(picture.data) and not missed and not may_pack:
         return result
     if _shows_what_was_asked(picture, strip_metadata=strip_metadata):
-        kept = _keep(picture, strip_metadata=strip_metadata)
+        kept = _keep(picture, rights, strip_metadata=strip_metadata)
         if kept is not None and (missed or len(kept) <= len(encoded) * (_WORTH if lossy else 1)):
             return Settled(kept, 100, original=True)
     if len(encoded) <= len(picture.data):
         return result
     if picture.format == "png" and quality == 100:
-        return _settle_lossless(picture, encoded, render, strip_metadata=strip_metadata)
-    return _settle_lower(picture, encoded, quality, render(8), strip_metadata=strip_metadata)
+        return _settle_lossless(picture, encoded, render, rights, strip_metadata=strip_metadata)
+    return _settle_lower(picture, encoded, quality, render(8), strip=strip_metadata and rights is None)
 
 
-def _keep(picture: Picture, *, strip_metadata: bool) -> bytes | memoryview | None:
-    """Return the source's own data, without its metadata if that goes; None where it cannot be cut out."""
+def _keep(picture: Picture, rights: Rights | None, *, strip_metadata: bool) -> bytes | memoryview | None:
+    """Return the source's own data, without its metadata but `rights` if that goes; None where it cannot be cut out."""
     kept: bytes | memoryview = picture.data
     if strip_metadata:
         try:
-            stripped = strip(picture.data, picture.format)
+            stripped = strip(picture.data, picture.format, rights)
         except NotStrippable:
             return None
         # Where nothing was cut out, the source itself is as good, and costs no copy further on.
@@ -119,19 +123,21 @@ def _shows_what_was_asked(picture: Picture, *, strip_metadata: bool) -> bool:
     return not strip_metadata or profile is None or color.is_srgb(profile, 1 if picture.is_grey else 3)
 
 
-def _settle_lossless(picture: Picture, encoded: bytes, render: Render, *, strip_metadata: bool) -> Settled:
+def _settle_lossless(
+    picture: Picture, encoded: bytes, render: Render, rights: Rights | None, *, strip_metadata: bool
+) -> Settled:
     if picture.is_deep:
-        in_8_bits = encode(render(8), "png", 100, strip=strip_metadata)
+        in_8_bits = encode(render(8), "png", 100, strip=strip_metadata and rights is None)
         if len(in_8_bits) <= len(picture.data):
             return Settled(in_8_bits, 100, original=False)
     try:
-        data = strip_png(picture.data, keep_look=True) if strip_metadata else picture.data
+        data = strip_png(picture.data, keep_look=True, rights=rights) if strip_metadata else picture.data
     except NotStrippable:
         return Settled(encoded, 100, original=False)
     return Settled(data, 100, original=True)
 
 
-def _settle_lower(picture: Picture, encoded: bytes, quality: int, image: Any, *, strip_metadata: bool) -> Settled:
+def _settle_lower(picture: Picture, encoded: bytes, quality: int, image: Any, *, strip: bool) -> Settled:
     """Bisect for the highest quality that is no larger than the source; for large pictures, roughly."""
     image = image.copy_memory()
     best, best_quality = encoded, quality
@@ -141,7 +147,7 @@ def _settle_lower(picture: Picture, encoded: bytes, quality: int, image: Any, *,
         middle = (fits + too_high) // 2
         if not middle or middle == fits:
             break
-        attempt = encode(image, picture.format, middle, strip=strip_metadata)
+        attempt = encode(image, picture.format, middle, strip=strip)
         if len(attempt) <= len(picture.data):
             fits, best, best_quality = middle, attempt, middle
         else:

@@ -20,6 +20,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
         Box in pixels (1-65535) that the upright image is fitted inside; never enlarged.
     strip_metadata
         True converts to sRGB and drops EXIF, XMP and ICC; False carries them over.
+    keep_copyright
+        Where metadata is stripped, who made the picture and who may use it stays: see `rights`.
     smart_distance
         The butteraugli 3-norm that ``smart`` aims at, above 0. Below 1 a difference is hard to see side by side.
     """
@@ -30,6 +32,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     max_height: int | None = None
     strip_metadata: bool = True
     smart_distance: float = 1.2
+    keep_copyright: bool = False
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):

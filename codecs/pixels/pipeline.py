@@ -110,21 +110,24 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
     check_side(target, *size)
     check_memory(picture, size, target, options, limits)
     strip = options.strip_metadata
+    rights = picture.rights if strip and options.keep_copyright else None
+    bare = strip and rights is None
     opened = time.perf_counter()
 
     def render(depth: int) -> Any:
-        return _render(picture, size, target, depth, strip=strip)
+        image = _render(picture, size, target, depth, strip=strip)
+        return image if rights is None else rights.put_on(image)
 
     try:
         if options.quality is None:
-            raster = hold(render(16 if target == "png" else 8), with_metadata=not strip)
+            raster = hold(render(16 if target == "png" else 8), with_metadata=not bare)
             decoded = time.perf_counter()
-            made = _search(raster, target, options, started + limits.search_s)
+            made = _search(raster, target, options, started + limits.search_s, strip=bare)
         else:
             # Rows stream: they are decoded while they are encoded.
             decoded = opened
             depth = 16 if target == "png" and options.quality == 100 else 8
-            made = Found(encode(render(depth), target, options.quality, strip=strip), options.quality, None)
+            made = Found(encode(render(depth), target, options.quality, strip=bare), options.quality, None)
         settled = never_larger.Settled(made.data, made.quality, original=False)
         searched = time.perf_counter() if options.quality is None else decoded
         if target == picture.format and size == picture.upright_size:
@@ -134,6 +137,7 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
                 made.quality,
                 render,
                 strip_metadata=strip,
+                rights=rights,
                 measured=made.distance is not None,
                 missed=made.distance is not None and made.distance > _MISSED * options.smart_distance,
             )
@@ -160,9 +164,9 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
     )
 
 
-def _search(raster: Raster, target: FormatName, options: Options, until_s: float) -> Found:
+def _search(raster: Raster, target: FormatName, options: Options, until_s: float, *, strip: bool) -> Found:
     """Let the metric choose: see `smart_quality` and, for PNG, `smart_png`."""
-    keep = keep_flags(raster.image, strip=options.strip_metadata)
+    keep = keep_flags(raster.image, strip=strip)
     if target == "png":
         return find_png(raster, options.smart_distance, keep=keep, until_s=until_s)
     return find_quality(raster, target, options.smart_distance, keep=keep, until_s=until_s)
@@ -191,6 +195,7 @@ def _pass_through(data: memoryview, target: FormatName, options: Options, limits
     size = animation.width, animation.height
     if resize.fit_inside(*size, options.max_width, options.max_height) != size:
         raise UnsupportedFormat("An animated PNG cannot be resized: leave out max_width and max_height.")
-    kept = animation.keep(strip=options.strip_metadata)
+    rights = animation.rights if options.keep_copyright else None
+    kept = animation.keep(strip=options.strip_metadata, rights=rights)
     spent_ms = (time.perf_counter() - started) * 1e3
     return Compressed(kept, "png", *size, 100, original_returned=True, frames=animation.frames, decode_ms=spent_ms)

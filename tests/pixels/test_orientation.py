@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pixels.exif import build_orientation, read_orientation
+from pixels.exif import build, read_orientation
 from pixels.options import Options
 from pixels.pipeline import compress
 from tests.pixels.pictures import (
@@ -103,7 +103,7 @@ def test_every_frame_of_an_animation_is_turned() -> None:
 
 def test_the_preview_inside_exif_goes_once_the_picture_was_turned() -> None:
     preview = encoded(quadrants(32, 24), "jpeg")
-    tiff = bytearray(build_orientation(6))
+    tiff = bytearray(build(6))
     # A second directory (IFD1) that says where the preview is and how long.
     tiff[22:26] = (26).to_bytes(4, "big")
     entries = [(0x0103, 3, 6 << 16), (0x0201, 4, 26 + 2 + 3 * 12 + 4), (0x0202, 4, len(preview))]
@@ -120,10 +120,10 @@ def test_the_preview_inside_exif_goes_once_the_picture_was_turned() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_smallest_exif_block_is_read_back(orientation: int) -> None:
-    assert read_orientation(build_orientation(orientation)) == orientation
+    assert read_orientation(build(orientation)) == orientation
     assert read_orientation(exif(orientation).removeprefix(b"Exif\0\0")) == orientation
 
 
 @pytest.mark.parametrize("cut", range(0, 26, 3))
 def test_a_cut_exif_block_states_no_orientation(cut: int) -> None:
-    assert read_orientation(build_orientation(6)[:cut]) == 1 or cut > 20
+    assert read_orientation(build(6)[:cut]) == 1 or cut > 20

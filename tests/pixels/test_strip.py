@@ -6,7 +6,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pixels import png_chunks
-from pixels.exif import build_orientation
+from pixels.exif import build
 from pixels.strip import NotStrippable, strip, strip_png
 from pixels.strip.iso_boxes import build_box, build_full_box
 from tests.pixels.pictures import CORPUS, KINDS, WIDE, XMP, encoded, exif, noise, opened, photo, translucent
@@ -102,7 +102,7 @@ def test_a_look_is_kept_by_profile_and_orientation_alone() -> None:
         source = encoded(photo(), "png", exif=exif(orientation), icc_profile=WIDE)
         stripped = strip_png(memoryview(source), keep_look=True)
         assert b"TestCam" not in stripped
-        assert (build_orientation(orientation) in stripped) is (orientation == 6)
+        assert (build(orientation) in stripped) is (orientation == 6)
         assert opened(stripped).info["icc_profile"] == WIDE
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from pixels.rights import Rights
 from pixels.strip.errors import NotStrippable
 from pixels.strip.iso_boxes import Box, Cursor, build_box, build_full_box, walk_boxes
 
@@ -75,14 +76,17 @@ class _Meta:
         return found
 
 
-def strip_avif(data: memoryview) -> bytes:
+def strip_avif(data: memoryview, rights: Rights | None = None) -> bytes:
     """Keep the shown image with its parts, alpha and turns; drop EXIF, XMP, colour profiles, thumbnails, gain maps.
 
     Raises
     ------
     NotStrippable
-        The file is cut, or of a rarer build: items of 32-bit ids, in other files, or derived from parts of others.
+        The file is cut, or of a rarer build: items of 32-bit ids, in other files, or derived from parts of others. Or
+        there are `rights`, which would need items of their own: libheif writes them in a new encode.
     """
+    if rights is not None:
+        raise NotStrippable("statements are not put into an AVIF")
     boxes = {box.kind: box for box in walk_boxes(data)}
     try:
         meta = _Meta(boxes[b"meta"])

@@ -3,9 +3,14 @@
 import re
 from typing import Final
 
+from pixels import exif
+from pixels.rights import Rights
 from pixels.strip.errors import NotStrippable
 
 _SOI, _EOI, _SOS, _APP0, _APP14, _APP15, _COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xEE, 0xEF, 0xFE
+_APP1: Final = b"\xff\xe1"
+#: What a segment with XMP begins with (ISO 16684-3, 1.1.3).
+_XMP_NAME: Final = b"http://ns.adobe.com/xap/1.0/\0"
 #: The end of entropy-coded data: a marker that is neither a stuffed zero, nor a restart, nor a fill byte.
 _NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 #: JFIF without the thumbnail that may follow: identifier, version, density, and two zero sides.
@@ -14,8 +19,8 @@ _JFIF_BYTES: Final = 14
 _MAX_SEGMENTS: Final = 20_000
 
 
-def strip_jpeg(data: memoryview) -> bytes:
-    """Keep what decodes the first image: JFIF's and Adobe's markers, tables, frames, scans.
+def strip_jpeg(data: memoryview, rights: Rights | None = None) -> bytes:
+    """Keep what decodes the first image: JFIF's and Adobe's markers, tables, frames, scans; and put `rights` in.
 
     Gone are every other application segment, comments, JFIF's thumbnails, and whatever follows the end of the image
     (the second pictures and gain maps of a multi-picture file).
@@ -27,8 +32,13 @@ def strip_jpeg(data: memoryview) -> bytes:
     """
     kept: list[bytes | memoryview] = [data[:2]]
     at = 2
+    awaited = [] if rights is None else [exif.PREFIX + rights.exif_block(), *_xmp_bodies(rights)]
     for _ in range(_MAX_SEGMENTS):
         at, marker = _marker(data, at)
+        # JFIF's own segment comes first.
+        if awaited and marker != _APP0:
+            kept.extend(_APP1 + (len(body) + 2).to_bytes(2, "big") + body for body in awaited)
+            awaited = []
         if marker == _EOI:
             kept.append(b"\xff\xd9")
             return b"".join(kept)
@@ -44,6 +54,11 @@ def strip_jpeg(data: memoryview) -> bytes:
             end = scan_end.start()
         at = end
     raise NotStrippable("the JPEG is cut into very many segments")
+
+
+def _xmp_bodies(rights: Rights) -> list[bytes]:
+    packet = rights.xmp_packet()
+    return [_XMP_NAME + packet] if packet else []
 
 
 def _marker(data: memoryview, at: int) -> tuple[int, int]:

@@ -1,21 +1,27 @@
 """Cuts metadata out of a PNG, animated or not (PNG specification, third edition, section 11)."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from pixels import exif, png_chunks
+from pixels.rights import Rights
 from pixels.strip.errors import NotStrippable
 
 #: What a picture is shown by. Everything else tells about it: text, time, EXIF, density, previews, private chunks.
 _SHOWN: Final = frozenset(b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB cICP mDCV cLLI acTL fcTL fdAT".split())
+#: An iTXt's keyword of XMP, not packed, in no language.
+_XMP_HEAD: Final = b"XML:com.adobe.xmp\0\0\0\0\0"
 
 
-def strip_png(data: memoryview, *, keep_look: bool = False) -> bytes:
+def strip_png(data: memoryview, rights: Rights | None = None, *, keep_look: bool = False) -> bytes:
     """Keep the chunks that a picture is shown by, byte for byte, and drop all others.
 
     Parameters
     ----------
     data
         The whole file; what follows its end is dropped.
+    rights
+        Written before the pixels.
     keep_look
         True keeps what the pixels look wrong without too: the colour profile, and of EXIF the orientation.
 
@@ -25,12 +31,28 @@ def strip_png(data: memoryview, *, keep_look: bool = False) -> bytes:
         The file ends before its IEND chunk.
     """
     kept: list[bytes | memoryview] = [png_chunks.SIGNATURE]
+    orientation = _find_orientation(data) if keep_look else 1
     for chunk in png_chunks.walk(data):
-        if chunk.kind in _SHOWN or (keep_look and chunk.kind == b"iCCP"):
+        if chunk.kind == b"IHDR":
             kept.append(chunk.whole)
-        elif keep_look and chunk.kind == b"eXIf":
-            orientation = exif.read_orientation(bytes(chunk.body))
-            kept.append(png_chunks.build(b"eXIf", exif.build_orientation(orientation)) if orientation != 1 else b"")
+            kept.extend(_statements(rights, orientation))
+        elif chunk.kind in _SHOWN or (keep_look and chunk.kind == b"iCCP"):
+            kept.append(chunk.whole)
         if chunk.kind == b"IEND":
             return b"".join(kept)
     raise NotStrippable("the PNG has no end")
+
+
+def _find_orientation(data: memoryview) -> int:
+    blocks = (bytes(chunk.body) for chunk in png_chunks.walk(data) if chunk.kind == b"eXIf")
+    return next(map(exif.read_orientation, blocks), 1)
+
+
+def _statements(rights: Rights | None, orientation: int) -> Iterator[bytes]:
+    """Yield the chunks of EXIF and XMP that say what is to stay."""
+    if rights is not None:
+        yield png_chunks.build(b"eXIf", rights.exif_block(orientation))
+        if packet := rights.xmp_packet():
+            yield png_chunks.build(b"iTXt", _XMP_HEAD + packet)
+    elif orientation != 1:
+        yield png_chunks.build(b"eXIf", exif.build(orientation))
