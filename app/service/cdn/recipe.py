@@ -63,7 +63,8 @@ class Recipe(msgspec.Struct, frozen=True):
             quality=None if negotiated.quality == "smart" else negotiated.quality,
             max_width=negotiated.max_width,
             max_height=negotiated.max_height,
-            strip_metadata=self.options.keep == "none",
+            strip_metadata=self.options.keep != "all",
+            keep_copyright=self.options.keep == "copyright",
             smart_distance=self.smart_distance * negotiated.distance_factor,
         )
 
