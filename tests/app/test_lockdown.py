@@ -196,6 +196,14 @@ async def test_a_locked_process_compresses_an_animation(
         assert image.n_frames == 3  # type: ignore[attr-defined]
 
 
+async def test_a_locked_process_reads_statements(captive: Encoders, pool: BufferPool) -> None:
+    """Its parser of XMP is loaded before the locks."""
+    packet = b'<x xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:creator>Ada</dc:creator></x>'
+    source = filled(pool, encoded(photo(64, 48), "JPEG", xmp=packet))
+    result = await captive.encode(source, Options(format="webp", quality=80, keep_copyright=True))
+    assert opened(result.data).getexif()[0x013B] == "Ada"
+
+
 #: Prints landlock's ABI, and what becomes of reading, connecting and signalling behind it.
 BEHIND_LANDLOCK = """
 import os, socket
