@@ -115,8 +115,8 @@ def _picture(operation_id: str, summary: str) -> Json:
         "tags": ["CDN"],
         "summary": summary,
         "description": (
-            "For caches and browsers: the signature is the key. `Range`, `If-Range`, `If-None-Match` are understood. What "
-            "is not ready in time is answered as `X-Variant: interim` and made behind the answer."
+            "For caches and browsers: the signature is the key. `Range`, `If-Range` and `If-None-Match` are "
+            "understood. What is not ready in time is answered as `X-Variant: interim` and made behind the answer."
         ),
         "security": [],
         "parameters": [
