@@ -223,7 +223,7 @@ def assemble(settings: Settings) -> Parts:
         desk=desk,
         story=Compression(compressor, desk, once, limiter, fetcher, begin_upload, settings),
         readiness=Readiness(encoders, lambda: _answers(redis)),
-        cdn=assemble_cdn(settings, redis, breaker, blobs, encoders, fetcher),
+        cdn=assemble_cdn(settings, redis, breaker, blobs, encoders, fetcher, processes=processes),
     )
 
 

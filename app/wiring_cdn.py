@@ -25,10 +25,13 @@ from app.service.cdn.shelf import Shelf
 from app.service.content_coding import PIECE_BYTES
 from app.service.encoders import Encoders
 from app.service.fetch import Fetcher
+from app.service.slots import Slots
 from app.settings import Settings
 
 #: Sources under way at once in one process. Each takes memory up to its size; a slow one takes a place and no more.
 _MOST_SOURCES: Final = 256
+#: Variants that wait for each encode process with their sources.
+_WAITING_PER_TURN: Final = 16
 #: Nobody waits for the sweeper, nor for news, which are waited for for half a second.
 _PATIENT_TIMEOUT_S: Final = 5.0
 
@@ -55,15 +58,24 @@ class CdnParts:
 
 
 def assemble_cdn(
-    settings: Settings, redis: Redis, breaker: Breaker, blobs: Blobs, encoders: Encoders, fetcher: Fetcher
+    settings: Settings,
+    redis: Redis,
+    breaker: Breaker,
+    blobs: Blobs,
+    encoders: Encoders,
+    fetcher: Fetcher,
+    *,
+    processes: int,
 ) -> CdnParts:
-    """Make the parts; `redis` and `breaker` are those that requests wait for."""
+    """Make the parts; `redis` and `breaker` are those that requests wait for, `processes` are those of `encoders`."""
     listening = open_client(settings.redis_address, _PATIENT_TIMEOUT_S, max_in_flight=1)
     variants = RedisVariants(redis, listening, breaker, max_bytes=settings.cdn_cache_max_bytes)
     buffers = BufferPool(settings.max_bytes + PIECE_BYTES, most=_MOST_SOURCES, kept=1)
     shelf = Shelf(variants, blobs, Memory(settings.cdn_memory_bytes))
     maker = Maker(
         Origin(fetcher, blobs, buffers, max_bytes=settings.max_bytes),
+        _turns(processes, settings),
+        _turns(max(1, processes - 1), settings),
         encoders,
         shelf,
         deadline_s=settings.cdn_deadline_ms / 1000,
@@ -81,3 +93,10 @@ def assemble_cdn(
     cdn = Cdn(shelf, variants, maker)
     accounts = RedisCdnAccounts(redis, breaker)
     return CdnParts(accounts, cdn, CdnDoor(cdn, accounts, smart_distance=settings.smart_distance), buffers, listening)
+
+
+def _turns(count: int, settings: Settings) -> Slots[int]:
+    turns: Slots[int] = Slots(count=count, waiting_per_slot=_WAITING_PER_TURN, wait_timeout_s=settings.wait_timeout_s)
+    for turn in range(count):
+        turns.release(turn)
+    return turns

@@ -52,10 +52,10 @@ class RedisVariants:
         self._breaker = breaker
         self._max_bytes = max_bytes
         self._lease_due = client.register_script(read_script("lease_due"))
-        self._find, self._touch, self._keep, self._purge, self._lead, self._resign = (
+        self._find, self._touch, self._reserve, self._keep, self._purge, self._lead, self._resign = (
             client.register_script(read_script("variants") + read_script(name))
             for name in (
-                *("find_variant", "touch_variants", "keep_variant"),
+                *("find_variant", "touch_variants", "reserve_variant", "keep_variant"),
                 *("purge_variants", "lead_variant", "resign_variant"),
             )
         )
@@ -63,7 +63,7 @@ class RedisVariants:
     async def find(self, key: str) -> Found:
         """Look a variant up; see `Variants.find`."""
         record, since = await self._run(self._find, key)
-        return Found(None if record is None else msgspec.msgpack.decode(record, type=Variant), since.decode())
+        return _found(record, since)
 
     async def touch(self, keys: list[str]) -> None:
         """Count uses; see `Variants.touch`."""
@@ -71,9 +71,7 @@ class RedisVariants:
 
     async def reserve(self, blob: str, *, for_s: float) -> None:
         """Promise that a blob is removed; see `Variants.reserve`."""
-        with _asking(self._breaker):
-            now_s, now_us = await self._client.time()
-            await self._client.zadd(_DUE, {blob: now_s * 1000 + now_us // 1000 + to_ms(for_s)})
+        await self._run(self._reserve, blob, to_ms(for_s))
 
     async def keep(self, variant: Variant, *, since: str) -> bool:
         """Keep a variant; see `Variants.keep`."""
@@ -102,9 +100,10 @@ class RedisVariants:
             if count < _PURGE_BATCH:
                 return removed
 
-    async def lead(self, key: str, owner: str) -> bool:
+    async def lead(self, key: str, owner: str) -> tuple[bool, Found]:
         """Take the lead, or keep it; see `Variants.lead`."""
-        return bool(await self._run(self._lead, key, owner, to_ms(3 * LEAD_EVERY_S)))
+        leads, record, since = await self._run(self._lead, key, owner, to_ms(3 * LEAD_EVERY_S))
+        return bool(leads), _found(record, since)
 
     async def resign(self, key: str, owner: str) -> None:
         """Give up the lead; see `Variants.resign`."""
@@ -160,6 +159,10 @@ def _asking(breaker: Breaker) -> Iterator[None]:
             yield
     except JobsUnavailable as error:
         raise VariantsUnavailable(str(error)) from error
+
+
+def _found(record: bytes | None, since: bytes) -> Found:
+    return Found(None if record is None else msgspec.msgpack.decode(record, type=Variant), since.decode())
 
 
 def _last_id(entries: Any, otherwise: str) -> str:

@@ -127,10 +127,10 @@ class Variants(Protocol):
         """Remove what a purge covers, also what is under way and not kept yet; return how many were kept."""
         ...
 
-    async def lead(self, key: str, owner: str) -> bool:
+    async def lead(self, key: str, owner: str) -> tuple[bool, Found]:
         """Take the lead in making a variant, or keep it: to be called again every `LEAD_EVERY_S` seconds.
 
-        False where another has it.
+        False where another has it. What there is then is told too: who led before may have ended a moment ago.
         """
         ...
 

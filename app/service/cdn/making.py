@@ -2,75 +2,25 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from app.errors import ServiceError
-from app.ports.variants import Kind, Variant
+from app.ports.variants import Kind
 from app.service.cdn.answers import Lives, failure_of, is_storable, make_failure, make_variant, renew
 from app.service.cdn.memory import Held
 from app.service.cdn.origin import Origin, SourceFile, Unchanged, is_gone
-from app.service.cdn.recipe import HEAD_BYTES, Recipe
+from app.service.cdn.recipe import HEAD_BYTES
 from app.service.cdn.shelf import Looked, Shelf
+from app.service.cdn.work import Work
 from app.service.encoders import Encoded, Encoders
-from app.service.job_blobs import new_id
+from app.service.slots import Slots
+from pixels.formats import FormatName
 
 #: Our own troubles, of which the next request may be free.
 _OURS: Final = frozenset({"overloaded", "unavailable"})
-
-
-class Work:
-    """One variant on its way.
-
-    Parameters
-    ----------
-    old
-        What there is already, and is no longer fresh.
-
-    Attributes
-    ----------
-    first
-        The first answer that is good enough; more may follow for those who come later.
-    is_joined
-        Whether another process has made it.
-    """
-
-    def __init__(self, recipe: Recipe, key: str, old: Held | None) -> None:
-        self.id = new_id()
-        self.recipe = recipe
-        self.key = key
-        self.begun = time.monotonic()
-        self.is_joined = False
-        self.timings_ms: dict[str, float] = {}
-        self.first: asyncio.Future[Held] = asyncio.get_running_loop().create_future()
-        # Where nobody waits, nobody has to be told either.
-        self.first.add_done_callback(lambda first: first.cancelled() or first.exception())
-        self._old = old
-
-    @property
-    def account(self) -> str:
-        """Whose it is."""
-        return self.recipe.account.account
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """What purges know it by: account and source."""
-        return self.account, self.recipe.source.canonical()
-
-    def is_answered_by(self, variant: Variant) -> bool:
-        """Whether what was found is newer than what it began with, and fresh."""
-        return (self._old is None or variant != self._old.variant) and time.time() < variant.fresh_until
-
-    def settle(self, held: Held) -> None:
-        """Answer those who wait; nothing where they have an answer."""
-        if not self.first.done():
-            self.first.set_result(held)
-
-    def fail(self, error: ServiceError) -> None:
-        """Refuse those who wait; nothing where they have an answer."""
-        if not self.first.done():
-            self.first.set_exception(error)
 
 
 class Maker:
@@ -78,12 +28,29 @@ class Maker:
 
     Parameters
     ----------
+    turns
+        Lent to variants that have their source, for the quickest of their formats: as many as there are encode
+        processes, whose own waiting room is for bursts. So a storm of new URLs leaves the event loop to what is kept.
+    slow_turns
+        Lent for the other formats. One fewer, where there are two or more: AVIF never holds up a first answer.
     deadline_s
         From the request on. What is ready by then is the answer, though something better is still being made.
     """
 
-    def __init__(self, origin: Origin, encoders: Encoders, shelf: Shelf, *, deadline_s: float, lives: Lives) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        turns: Slots[int],
+        slow_turns: Slots[int],
+        encoders: Encoders,
+        shelf: Shelf,
+        *,
+        deadline_s: float,
+        lives: Lives,
+    ) -> None:
         self._origin = origin
+        self._turns = turns
+        self._slow_turns = slow_turns
         self._encoders = encoders
         self._shelf = shelf
         self._deadline_s = deadline_s
@@ -136,31 +103,77 @@ class Maker:
         await self._shelf.keep(Held(failure, b""), looked)
 
     async def _compress(self, work: Work, source: SourceFile, looked: Looked) -> None:
-        recipe, best, problem = work.recipe, None, None
-        for name in recipe.formats_for(source.format, source.buffer.head(HEAD_BYTES)):
-            encoding = asyncio.create_task(
-                self._encoders.encode(source.buffer, recipe.encode_options(name), account=work.account)
-            )
+        asked = time.monotonic()
+        left_s = max(0.0, work.begun + self._deadline_s - asked)
+        try:
+            # Who cannot get the source instead waits as long as anybody waits for an encode.
+            async with asyncio.timeout(left_s if work.recipe.may_be_source(source.format) else None):
+                turn = await self._turns.acquire(work.account)
+        except TimeoutError:
+            await self._answer_with_source(work, source, looked, None)
+            return
+        except ServiceError as error:
+            await self._answer_with_source(work, source, looked, error)
+            return
+        work.timings_ms["queue"] = (time.monotonic() - asked) * 1e3
+        begun = time.monotonic()
+        names = iter(work.recipe.formats_for(source.format, source.buffer.head(HEAD_BYTES)))
+        try:
+            first = await self._encode_first(work, source, names)
+        finally:
+            self._turns.release(turn, time.monotonic() - begun)
+        if isinstance(first, Encoded):
+            await self._improve(work, source, first, names, looked)
+        else:
+            await self._answer_with_source(work, source, looked, first)
+
+    async def _encode_first(
+        self, work: Work, source: SourceFile, names: Iterator[FormatName]
+    ) -> Encoded | ServiceError | None:
+        """Encode in the first format in which that works; return why none does."""
+        problem = None
+        for name in names:
             try:
-                if best is not None:
-                    await self._answer_in_time(work, source, best, encoding, looked)
-                encoded = await encoding
+                encoded = await self._encoders.encode(
+                    source.buffer, work.recipe.encode_options(name), account=work.account
+                )
             except ServiceError as error:
                 problem = error
                 if error.code in _OURS:
                     break  # the others would fare no better
+            else:
+                work.note(encoded)
+                return encoded
+        return problem
+
+    async def _improve(
+        self, work: Work, source: SourceFile, best: Encoded, names: Iterator[FormatName], looked: Looked
+    ) -> None:
+        """Answer with the smallest there is; at the deadline, with the smallest so far."""
+        kind: Kind = "final"
+        for name in names:
+            encoding = asyncio.create_task(self._encode_behind(work, source, name))
+            try:
+                await self._answer_in_time(work, source, best, encoding, looked)
+                encoded = await encoding
+            except ServiceError as error:
+                if error.code in _OURS:
+                    kind = "interim"  # what was left out for want of an encoder is tried again soon
                 continue
             finally:
                 # Before the memory of the source goes to another.
                 encoding.cancel()
-            _note(work, encoded)
-            best = encoded if best is None or len(encoded.data) < len(best.data) else best
-        if best is None:
-            await self._answer_with_source(work, source, problem, looked)
-            return
-        # What was left out for want of an encoder is tried again soon.
-        kind: Kind = "interim" if problem is not None and problem.code in _OURS else "final"
+            work.note(encoded)
+            best = encoded if len(encoded.data) < len(best.data) else best
         await self._finish(work, source, best, looked, kind)
+
+    async def _encode_behind(self, work: Work, source: SourceFile, name: FormatName) -> Encoded:
+        turn = await self._slow_turns.acquire(work.account)
+        begun = time.monotonic()
+        try:
+            return await self._encoders.encode(source.buffer, work.recipe.encode_options(name), account=work.account)
+        finally:
+            self._slow_turns.release(turn, time.monotonic() - begun)
 
     async def _answer_in_time(
         self, work: Work, source: SourceFile, best: Encoded, encoding: "asyncio.Task[Encoded]", looked: Looked
@@ -173,11 +186,14 @@ class Maker:
             await self._finish(work, source, best, looked, "interim")
 
     async def _answer_with_source(
-        self, work: Work, source: SourceFile, problem: ServiceError | None, looked: Looked
+        self, work: Work, source: SourceFile, looked: Looked, problem: ServiceError | None
     ) -> None:
+        """Answer with the source as it is, where it may be; `problem` is why, None for want of time."""
         if problem is not None and not work.recipe.may_be_source(source.format):
             raise problem
-        await self._tell(work, source, bytes(source.buffer.view()), None, looked, "original")
+        is_ours = problem is None or problem.code in _OURS
+        data = bytes(source.buffer.view())
+        await self._tell(work, source, data, None, looked, "original", is_kept=not is_ours)
 
     async def _finish(self, work: Work, source: SourceFile, best: Encoded, looked: Looked, kind: Kind) -> None:
         if len(best.data) > source.buffer.size and work.recipe.may_be_source(source.format):
@@ -186,25 +202,23 @@ class Maker:
             await self._tell(work, source, best.data, best, looked, kind)
 
     async def _tell(
-        self, work: Work, source: SourceFile, data: bytes, encoded: Encoded | None, looked: Looked, kind: Kind
+        self,
+        work: Work,
+        source: SourceFile,
+        data: bytes,
+        encoded: Encoded | None,
+        looked: Looked,
+        kind: Kind,
+        *,
+        is_kept: bool = True,
     ) -> None:
         facts = None if encoded is None else encoded.facts
         variant = make_variant(work.recipe, work.key, source, data, facts, kind=kind, lives=self._lives)
         held = Held(variant, data)
         work.settle(held)
-        if is_storable(variant):
+        if not is_storable(variant):
+            return
+        if is_kept:
             await self._shelf.keep(held, looked)
-
-
-def _note(work: Work, encoded: Encoded) -> None:
-    """Add the stages of an encode to what the work took; no more once somebody is being told."""
-    if work.first.done():
-        return
-    facts, timings = encoded.facts, work.timings_ms
-    for stage, took_ms in (
-        ("queue", encoded.queue_ms),
-        ("decode", facts.decode_ms),
-        ("search", facts.search_ms),
-        ("encode", facts.encode_ms),
-    ):
-        timings[stage] = timings.get(stage, 0) + took_ms
+        else:  # in a storm, what is made anew in a moment is not worth the store's time
+            self._shelf.memory.put(held, epoch=looked.epoch)

@@ -11,11 +11,12 @@ import structlog
 from app.errors import ServiceError
 from app.ports.variants import LEAD_EVERY_S, Purge, Variants, VariantsUnavailable
 from app.service.cdn.answers import failure_of
-from app.service.cdn.making import Maker, Work
+from app.service.cdn.making import Maker
 from app.service.cdn.memory import Held
 from app.service.cdn.news import News
 from app.service.cdn.recipe import Recipe
 from app.service.cdn.shelf import Looked, Shelf
+from app.service.cdn.work import Work
 
 _log = structlog.get_logger(__name__)
 #: Uses that memory has answered are told to the index this often. What is used less often is not hot.
@@ -125,9 +126,7 @@ class Cdn:
         with self._news.expecting(work.key) as ended:
             while True:
                 ended.clear()
-                leads = await self._leads(work)
-                # Only now: who led before may have ended a moment ago.
-                looked = await self.shelf.look(work.key)
+                leads, looked = await self.shelf.lead(work.key, work.id)
                 if looked.held is not None and work.is_answered_by(looked.held.variant):
                     work.is_joined = True
                     work.settle(looked.held)
@@ -138,16 +137,11 @@ class Cdn:
                     # A leader that died tells nothing: its lease runs out.
                     await asyncio.wait_for(ended.wait(), LEAD_EVERY_S)
 
-    async def _leads(self, work: Work) -> bool:
-        try:
-            return await self._variants.lead(work.key, work.id)
-        except VariantsUnavailable:
-            return True  # each process for itself
-
     async def _keep_lead(self, work: Work) -> None:
         while True:
             await asyncio.sleep(LEAD_EVERY_S)
-            await self._leads(work)
+            with suppress(VariantsUnavailable):
+                await self._variants.lead(work.key, work.id)
 
     async def _resign(self, work: Work) -> None:
         with suppress(VariantsUnavailable):

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from app.ports.blobs import BlobMissing, Blobs, BlobsUnavailable
-from app.ports.variants import Variant, Variants, VariantsUnavailable
+from app.ports.variants import Found, Variant, Variants, VariantsUnavailable
 from app.service.cdn.memory import Held, Memory
 from app.service.job_blobs import new_id
 
@@ -45,12 +45,24 @@ class Shelf:
         """Look into the index itself, and read the bytes where memory has not the same."""
         epoch = self.memory.epoch
         try:
-            variant, since = await self._variants.find(key)
+            return await self._get(await self._variants.find(key), epoch)
         except VariantsUnavailable:
             return Looked(None, None, epoch)
+
+    async def lead(self, key: str, owner: str) -> tuple[bool, Looked]:
+        """Take the lead in making a variant, or keep it, and look; without an index each process leads for itself."""
+        epoch = self.memory.epoch
+        try:
+            leads, found = await self._variants.lead(key, owner)
+        except VariantsUnavailable:
+            return True, Looked(None, None, epoch)
+        return leads, await self._get(found, epoch)
+
+    async def _get(self, found: Found, epoch: int) -> Looked:
+        variant, since = found
         if variant is None or variant.usable_until <= time.time():
             return Looked(None, since, epoch)
-        known = self.memory.find(key)
+        known = self.memory.find(variant.key)
         if known is not None and known.variant.blob == variant.blob:
             held = Held(variant, known.data)
         else:
