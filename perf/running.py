@@ -77,17 +77,20 @@ class RunningService:
 
     def make_key(self, account: str) -> str:
         """Make an API key without a limit to speak of for an account."""
-        made = subprocess.run(
-            [
-                *(sys.executable, "-m", "app", "keys", "create", "--account", account, "--json"),
-                *("--plan", "custom", "--per-minute", "9999999"),
-            ],
-            env=self._environment,
-            check=True,
-            capture_output=True,
-        )
-        key: str = json.loads(made.stdout)["key"]
+        limit = ("--plan", "custom", "--per-minute", "9999999")
+        key: str = json.loads(self.run("keys", "create", "--account", account, "--json", *limit))["key"]
         return key
+
+    def run(self, *arguments: str) -> bytes:
+        """Run the `compressorize` command in the service's environment; return what it prints."""
+        command = [sys.executable, "-m", "app", *arguments]
+        return subprocess.run(command, env=self._environment, check=True, capture_output=True).stdout
+
+    def put_object(self, name: str, data: bytes) -> None:
+        """Put an object into the service's store, as its owner may."""
+        path = Path(self._folder.name, "store", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
     @property
     def pid(self) -> int:
