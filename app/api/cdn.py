@@ -160,12 +160,13 @@ async def _send(
     timing: str = "",
 ) -> None:
     variant, data = held.variant, held.data
-    told = [(b"age", b"%d" % max(0, time.time() - variant.made)), (b"x-cache", cache.encode())]
+    now = time.time()
+    told = [(b"x-cache", cache.encode())]
     if timing:
         told.append((b"server-timing", timing.encode()))
     known = wanted.get(b"if-none-match")
     if known is not None and has_tag(variant.etag, known.decode("latin-1")):
-        await send_head(send, 304, held.bare_headers + told)
+        await send_head(send, 304, held.bare_headers(now) + told)
         await send_chunk(send, b"", last=True)
         return
     # An `If-Range` that is a date matches nothing: there is no Last-Modified.
@@ -176,7 +177,7 @@ async def _send(
         told.append((b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, variant.size)))
         data = data[part.start : part.stop]
     told.append((b"content-length", b"%d" % len(data)))
-    await send_head(send, 200 if part is None else 206, held.headers + told)
+    await send_head(send, 200 if part is None else 206, held.headers(now) + told)
     if is_head:
         data = b""
     for start in range(0, len(data), CHUNK_BYTES):

@@ -115,7 +115,6 @@ HEADERS: Final[dict[str, Value]] = {
         "bytes 10-19/139812",
         "Which bytes these are, and of how many; `*` where there are none to send.",
     ),
-    "Age": Value(_COUNT, 12, "Seconds since the source was last asked, or the picture made."),
     "X-Variant": Value(
         {"type": "string", "enum": [kind for kind in get_args(Kind) if kind != "failure"]},
         "final",

@@ -20,7 +20,7 @@ PURGE_CODES: Final = (
 )
 PATH: Final = "/cdn/{signature}/{options}/{source}"
 
-_ALWAYS: Final = ("ETag", "Cache-Control", "Age", "X-Cache", "X-Variant", "Surrogate-Key", "Cache-Tag")
+_ALWAYS: Final = ("ETag", "Cache-Control", "X-Cache", "X-Variant", "Surrogate-Key", "Cache-Tag")
 _OF_BODY: Final = ("Accept-Ranges", "X-Content-Type-Options")
 _SOMETIMES: Final = (
     *("Vary", "Accept-CH", "Server-Timing", "X-Request-Id", "X-Original-Size", "X-Compressed-Size"),

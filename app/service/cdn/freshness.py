@@ -16,6 +16,7 @@ _MOST_S: Final = 2**31
 _DIRECTIVE: Final = re.compile(
     r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)))?\s*(?:,|$)'
 )
+_LIFETIMES: Final = re.compile(r"public, max-age=([0-9]+), s-maxage=([0-9]+)", re.ASCII)
 _SECONDS: Final = re.compile(r"[0-9]+", re.ASCII)
 _ENTITY_TAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 _MAX_TAG_CHARACTERS: Final = 512
@@ -125,6 +126,23 @@ def cache_control(freshness: SourceFreshness, times: CacheTimes, *, now: float, 
             if (seconds := wanted_s if most_s is None else min(wanted_s, most_s))
         ]
     return ", ".join(said)
+
+
+def shorten(said: str, freshness: SourceFreshness, *, said_at: float, now: float) -> str:
+    """Say what is left, by now, of what `cache_control` said then.
+
+    An `Age` beside the old text would mean the same, but nginx' cache counts none. What the settings alone bound in
+    browsers stays as it is: there the picture is new. Whole seconds are counted, as `Age` counts them.
+    """
+    found = _LIFETIMES.match(said)
+    if found is None:
+        return said
+    passed_s = max(0, int(now - said_at))
+    max_age_s = int(found[1])
+    if freshness.browser_until is not None:
+        max_age_s = _clip(freshness.browser_until - said_at - passed_s, max_age_s)
+    s_maxage_s = max(0, int(found[2]) - passed_s)
+    return f"public, max-age={max_age_s}, s-maxage={s_maxage_s}{said[found.end() :]}"
 
 
 def _clip(left_s: float, wanted_s: int) -> int:

@@ -4,11 +4,13 @@ from collections import OrderedDict
 from typing import Final
 
 from app.ports.variants import Purge, Variant
+from app.service.cdn.freshness import SourceFreshness, read_freshness, shorten
 
 #: One that takes more than this share of the room would push too many others out.
 _MOST_SHARE: Final = 8
 #: What an entry takes beside its bytes.
 _ENTRY_BYTES: Final = 4096
+_CACHE_CONTROL: Final = "cache-control"
 _OF_BODY: Final = frozenset({b"content-type", b"x-content-type-options", b"accept-ranges"})
 
 Headers = list[tuple[bytes, bytes]]
@@ -17,28 +19,39 @@ Headers = list[tuple[bytes, bytes]]
 class Held:
     """A variant with its bytes, and with its headers as they are sent."""
 
-    __slots__ = ("_headers", "data", "variant")
+    __slots__ = ("_freshness", "_headers", "_second", "data", "variant")
 
     def __init__(self, variant: Variant, data: bytes) -> None:
         self.variant = variant
         self.data = data
-        self._headers: tuple[Headers, Headers] | None = None
+        self._freshness: SourceFreshness | None = None
+        self._headers: tuple[Headers, Headers] = [], []
+        self._second: int | None = None
 
-    @property
-    def headers(self) -> Headers:
-        """Those of the whole answer."""
-        return self._encoded()[0]
+    def headers(self, now: float) -> Headers:
+        """Those of the whole answer at `now`, in Unix seconds."""
+        return self._encoded(now)[0]
 
-    @property
-    def bare_headers(self) -> Headers:
+    def bare_headers(self, now: float) -> Headers:
         """Those of a 304: without what tells of a body."""
-        return self._encoded()[1]
+        return self._encoded(now)[1]
 
-    def _encoded(self) -> tuple[Headers, Headers]:
-        if self._headers is None:
-            headers = [(name.encode(), value.encode()) for name, value in self.variant.headers]
+    def _encoded(self, now: float) -> tuple[Headers, Headers]:
+        # Once a second: only what is left of its time changes.
+        second = int(now - self.variant.made)
+        if self._second != second:
+            self._second = second
+            told = dict(self.variant.headers)
+            if _CACHE_CONTROL in told:
+                told[_CACHE_CONTROL] = self._what_is_left(told[_CACHE_CONTROL], now)
+            headers = [(name.encode(), value.encode()) for name, value in told.items()]
             self._headers = headers, [pair for pair in headers if pair[0] not in _OF_BODY]
         return self._headers
+
+    def _what_is_left(self, said: str, now: float) -> str:
+        if self._freshness is None:
+            self._freshness = read_freshness(dict(self.variant.source_headers), self.variant.made)
+        return shorten(said, self._freshness, said_at=self.variant.made, now=now)
 
 
 class Memory:

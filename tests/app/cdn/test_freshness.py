@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.service.cdn.freshness import CacheTimes, SourceFreshness, cache_control, read_freshness
+from app.service.cdn.freshness import CacheTimes, SourceFreshness, cache_control, read_freshness, shorten
 
 NOW = 1_800_000_000.0
 TIMES = CacheTimes(max_age_s=3600, s_maxage_s=86_400, stale_while_revalidate_s=600, stale_if_error_s=7200, interim_s=10)
@@ -119,6 +119,29 @@ def test_what_can_be_asked_with_is_kept_as_it_was_sent_and_nothing_malformed() -
     for tag in ("a", '"a', '"a"b"', '"a"\r\nx: y', '"' + "a" * 600 + '"', "*"):
         assert read(etag=tag).etag is None
     assert read(last_modified="soon").last_modified is None
+
+
+@pytest.mark.parametrize(
+    ("control", "passed_s", "browser_s", "shared_s"),
+    [
+        (None, 0.9, 3600, 86_400),
+        (None, 100, 3600, 86_300),
+        (None, 100_000, 3600, 0),
+        ("max-age=500", 100.5, 400, 400),
+        ("max-age=5000", 100, 3600, 4900),
+        ("max-age=5000", 4000, 1000, 1000),
+        ("max-age=50, s-maxage=500", 100, 0, 400),
+        ("max-age=500", -100, 500, 500),
+    ],
+)
+def test_what_has_been_kept_for_a_while_may_be_kept_in_front_for_what_is_left(
+    control: str | None, passed_s: float, browser_s: int, shared_s: int
+) -> None:
+    left = shorten(said(control), read(control), said_at=NOW, now=NOW + passed_s)
+    times = times_of(left)
+    assert (times["max-age"], times["s-maxage"]) == (browser_s, shared_s)
+    assert left.partition(", stale")[2] == said(control).partition(", stale")[2]
+    assert shorten("no-store", read("private"), said_at=NOW, now=NOW + passed_s) == "no-store"
 
 
 NAMES = ["cache-control", "expires", "date", "age", "etag", "last-modified"]
