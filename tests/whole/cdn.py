@@ -3,9 +3,11 @@
 import json
 import os
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -26,6 +28,7 @@ class Customer:
         self.account = f"cdn-{os.urandom(4).hex()}"
         self.service = service
         made = self._run("create-key", "--account", self.account)
+        self._bearer = ""
         self.key_id, self.secret = made["id"], made["secret"]
         self._run("allow", f"{HOST}/", "--account", self.account)
         # Without an API key, and without what httpx says by itself: CDNs have none.
@@ -35,6 +38,21 @@ class Customer:
     def path(self, source: str, options: str = "f:auto,q:60") -> str:
         """The signed path of a source, which begins with a slash or is ``own:`` and a key."""
         return sign(self.secret, self.key_id, options, source if source.startswith("own:") else f"{HOST}{source}")
+
+    def spellings(self, source: str, options: str) -> list[str]:
+        """The signed paths of a source in each way to write one."""
+        url = f"{HOST}{source}"
+        encoded = "b64:" + urlsafe_b64encode(url.encode()).decode()
+        return [sign(self.secret, self.key_id, options, text) for text in (url, quote(url, safe=""), encoded)]
+
+    def purge(self, source: str) -> httpx.Response:
+        """Purge a source by its URL, with an API key of the account."""
+        if not self._bearer:
+            limit = ("--plan", "custom", "--per-minute", "100000")
+            done = self.service.run("keys", "create", "--account", self.account, "--json", *limit)
+            self._bearer = f"Bearer {json.loads(done.stdout)['key']}"
+        body = {"url": f"{HOST}{source}"}
+        return self.client.post("/api/v1/purge", json=body, headers={"Authorization": self._bearer})
 
     def get(
         self, source: str, options: str = "f:auto,q:60", accept: str = PLAIN, method: str = "GET", **headers: str
