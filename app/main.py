@@ -19,7 +19,7 @@ def create() -> cdn.CdnFront:
     settings = Settings.from_environment()
     logs.configure(settings)
     parts = assemble(settings)
-    return cdn.CdnFront(Edge(cast("ASGIApp", build(parts))), parts.cdn.door)
+    return cdn.CdnFront(Edge(cast("ASGIApp", build(parts)), parts.eyes.meter), parts.cdn.door)
 
 
 def build(parts: Parts) -> Litestar:

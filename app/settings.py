@@ -113,6 +113,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     body_idle_s: Seconds = 30.0
     #: Requests under way at SIGTERM may take this long to end.
     drain_s: Seconds = 13.0
+    #: Where `/metrics` is served, for all processes on this machine that share `data_dir`; port 0: nowhere, and nothing
+    #: is counted. Never the public address: nobody is asked for a key there.
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
 
@@ -138,7 +142,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise InvalidSettings("STORE_URL must be a folder or begin with s3://")
         if self.public_url and urlsplit(self.public_url).scheme not in {"http", "https"}:
             raise InvalidSettings("PUBLIC_URL must begin with http:// or https://")
-        if not self.redis_url and len(os.fsencode(self.data_dir.absolute())) > _MAX_SOCKET_FOLDER:
+        if self.metrics_port == self.port:
+            raise InvalidSettings("METRICS_PORT must be another than PORT, which is public")
+        if (self.metrics_port or not self.redis_url) and len(
+            os.fsencode(self.data_dir.absolute())
+        ) > _MAX_SOCKET_FOLDER:
             raise InvalidSettings(f"DATA_DIR must be shorter than {_MAX_SOCKET_FOLDER} bytes: it holds a unix socket")
 
     @classmethod
@@ -183,6 +191,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def valkey_socket(self) -> Path:
         """Where the private Valkey listens when there is no `redis_url`."""
         return self.data_dir.absolute() / "valkey.sock"
+
+    @property
+    def metrics_folder(self) -> Path:
+        """Where processes that share a `metrics_port` find each other, each by a unix socket named by its id."""
+        return self.data_dir.absolute() / f"m{self.metrics_port}"
 
     @property
     def redis_address(self) -> str:

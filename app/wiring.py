@@ -25,6 +25,7 @@ from app.adapters.redis_variants import RedisVariants
 from app.adapters.signed_links import SignedLinks
 from app.api.compression import Compression
 from app.api.form import PIECE_BYTES
+from app.eyes import Eyes
 from app.ports.blobs import Blobs, ServedBlobs
 from app.ports.cdn_accounts import CdnAccounts
 from app.ports.deliveries import Deliveries
@@ -150,11 +151,12 @@ class Parts:
     story: Compression
     readiness: Readiness
     cdn: CdnParts
+    eyes: Eyes
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Start what runs by itself, and end it."""
-        everything = _running(self.encoders, self.buffers, self.outbound, self.blobs, self.clients)
+        everything = _running(self.eyes, self.encoders, self.buffers, self.outbound, self.blobs, self.clients)
         async with everything, self.cdn.running():
             try:
                 yield
@@ -168,6 +170,7 @@ def assemble(settings: Settings) -> Parts:
         open_client(settings.redis_address, timeout_s) for timeout_s in (settings.redis_timeout_s, _JOBS_TIMEOUT_S)
     )
     breaker, patient_breaker = Breaker(), Breaker()
+    eyes = Eyes(settings, "api")
     processes = encode_processes(settings)
     encoders = Encoders(
         processes=processes,
@@ -177,6 +180,7 @@ def assemble(settings: Settings) -> Parts:
         memory_bytes=settings.encode_memory_bytes,
         budget_bytes=encode_budget_bytes(settings) // api_workers(settings),
         limits=settings.limits,
+        meter=eyes.meter,
     )
     limiter = RedisLimiter(redis, breaker, shares=settings.api_replicas * api_workers(settings))
     blobs = open_blobs(settings, _JOBS_TIMEOUT_S)
@@ -208,6 +212,8 @@ def assemble(settings: Settings) -> Parts:
     fetcher = Fetcher(outbound, max_bytes=settings.max_bytes, total_timeout_s=settings.fetch_timeout_s)
     desk = Desk(jobs, blobs, results)
     once = Once(RedisIdempotency(patient, patient_breaker))
+    breakers = {"requests": breaker, "jobs": patient_breaker}
+    eyes.watch(encoders=encoders, jobs=jobs, breakers=breakers, limiter=limiter, results=results)
     return Parts(
         settings=settings,
         clients=(redis, patient),
@@ -224,6 +230,7 @@ def assemble(settings: Settings) -> Parts:
         story=Compression(compressor, desk, once, limiter, fetcher, begin_upload, settings),
         readiness=Readiness(encoders, lambda: _answers(redis)),
         cdn=assemble_cdn(settings, redis, breaker, blobs, encoders, fetcher, processes=processes),
+        eyes=eyes,
     )
 
 
@@ -251,11 +258,12 @@ class WorkerParts:
     courier: Courier
     sweeper: Sweeper
     variant_sweeper: Sweeper
+    eyes: Eyes
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Start what runs by itself, and end it."""
-        async with _running(self.encoders, self.buffers, self.outbound, self.blobs, (self.client,)):
+        async with _running(self.eyes, self.encoders, self.buffers, self.outbound, self.blobs, (self.client,)):
             yield
 
 
@@ -263,6 +271,7 @@ def assemble_worker(settings: Settings) -> WorkerParts:
     """Make the parts of a worker; nothing is started or connected yet."""
     client, breaker = open_client(settings.redis_address, _WORKER_TIMEOUT_S), Breaker()
     slots = settings.worker_processes or os.cpu_count() or 1
+    eyes = Eyes(settings, "worker")
     encoders = Encoders(
         processes=slots,
         waiting_per_slot=1,
@@ -271,12 +280,14 @@ def assemble_worker(settings: Settings) -> WorkerParts:
         memory_bytes=settings.encode_memory_bytes,
         budget_bytes=encode_budget_bytes(settings),
         limits=settings.job_limits,
+        meter=eyes.meter,
     )
     jobs = _jobs(client, breaker, settings)
     blobs = open_blobs(settings, _WORKER_TIMEOUT_S)
     buffers = BufferPool(settings.max_bytes, most=slots, kept=slots)
     outbound = Outbound()
     keys = RedisKeys(client, breaker, settings.pepper())
+    eyes.watch(encoders=encoders, jobs=jobs, breakers={"jobs": breaker})
     return WorkerParts(
         name=f"{socket.gethostname()}-{os.getpid()}-{new_id()}",
         slots=slots,
@@ -286,26 +297,34 @@ def assemble_worker(settings: Settings) -> WorkerParts:
         buffers=buffers,
         encoders=encoders,
         outbound=outbound,
-        runner=Runner(jobs, blobs, encoders, buffers, is_reusing=settings.reuse_results),
-        courier=Courier(RedisDeliveries(client, breaker), keys, WebhookSender(outbound), public_url=settings.link_base),
+        runner=Runner(jobs, blobs, encoders, buffers, is_reusing=settings.reuse_results, meter=eyes.meter),
+        courier=Courier(
+            RedisDeliveries(client, breaker),
+            keys,
+            WebhookSender(outbound),
+            public_url=settings.link_base,
+            meter=eyes.meter,
+        ),
         sweeper=Sweeper(jobs, blobs, every_s=settings.sweep_s),
         variant_sweeper=Sweeper(
             RedisVariants(client, client, breaker, max_bytes=settings.cdn_cache_max_bytes),
             blobs,
             every_s=settings.sweep_s,
         ),
+        eyes=eyes,
     )
 
 
 @asynccontextmanager
 async def _running(
-    encoders: Encoders, buffers: BufferPool, outbound: Outbound, blobs: Blobs, clients: Iterable[Redis]
+    eyes: Eyes, encoders: Encoders, buffers: BufferPool, outbound: Outbound, blobs: Blobs, clients: Iterable[Redis]
 ) -> AsyncGenerator[None]:
     """Start and end what every process has."""
     try:
         await blobs.answers()  # connects
         await encoders.start()
-        yield
+        async with eyes.open():
+            yield
     finally:
         encoders.close()
         buffers.close()

@@ -40,6 +40,8 @@ async def _work(settings: Settings) -> None:
         ]
         behind = [asyncio.create_task(_keep_going(work)) for work in works]
         slots = [asyncio.create_task(_serve_slot(parts, stop)) for _ in range(parts.slots)]
+        # None of them ends by itself before it is told to stop.
+        parts.eyes.ask_whether(lambda: stop.is_set() or not any(task.done() for task in (*slots, *behind)))
         _log.info("worker ready", worker=parts.name, slots=parts.slots)
         await stop.wait()
         await _retire(parts)

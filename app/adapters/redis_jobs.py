@@ -46,6 +46,7 @@ from app.ports.jobs import (
     Job,
     JobsUnavailable,
     Lane,
+    LaneState,
     Outcome,
 )
 
@@ -70,6 +71,11 @@ class RedisJobs(RedisJobRecords):
     lease_s
         A claim that was not extended for so long is another's.
 
+    Attributes
+    ----------
+    poisoned
+        Jobs that were failed because their workers died, for a metric.
+
     Notes
     -----
     Workers take a client with a time-out of a second or more. What is claimed after its worker stopped listening would
@@ -86,6 +92,7 @@ class RedisJobs(RedisJobRecords):
         lease_s: float = 3 * HEARTBEAT_S,
     ) -> None:
         super().__init__(client, breaker, keep_s=keep_s)
+        self.poisoned = 0
         self._most_of_account = most_of_account
         self._lease_s = lease_s
         self._contact = _Contact(lease_s / 2)
@@ -97,6 +104,7 @@ class RedisJobs(RedisJobRecords):
         self._extend = self._script("extend_claim")
         self._finish = self._script("finish_job")
         self._hand_back = self._script("hand_back_job")
+        self._lane_state = self._script("lane_state")
 
     async def submit(self, job: Job) -> float:
         """Put a job in its lane; see `Jobs.submit`."""
@@ -136,7 +144,7 @@ class RedisJobs(RedisJobRecords):
             if claim is not None and claim.delivery <= MOST_DELIVERIES:
                 return claim
             if claim is not None:
-                await self.finish(claim, _POISONED, took_s=0)
+                self.poisoned += await self.finish(claim, _POISONED, took_s=0)
             elif (left_s := deadline - time.monotonic()) > 0:
                 await asyncio.sleep(min(_POLL_S, left_s))
             else:
@@ -184,6 +192,15 @@ class RedisJobs(RedisJobRecords):
             pipeline.hmget(ROOT + "jobs:load", "paid:held", "free:held")
             paid, free, (paid_held, free_held) = await pipeline.execute()
         return {"paid": paid + int(paid_held or 0), "free": free + int(free_held or 0)}
+
+    async def lanes(self) -> dict[Lane, LaneState]:
+        """How each lane stands; see `Jobs.lanes`."""
+        counts = await self._run(self._lane_state, _HANDED_BACK_MS)
+        lanes: tuple[Lane, ...] = ("paid", "free")
+        return {
+            lane: LaneState(depth, running, held, oldest_ms / 1000)
+            for lane, (depth, running, held, oldest_ms) in zip(lanes, (counts[:4], counts[4:]), strict=True)
+        }
 
     async def _claim_whole(self, worker: str) -> Claim | None:
         """Claim without waiting; whoever is cancelled meanwhile takes nothing."""

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from app.api.exchange import Exchange
+from app.ports.meter import UNCOUNTED, Meter
 
 # ASGI's own shapes. Litestar's types tell WebSocket messages apart, of which there are none here.
 Message = MutableMapping[str, Any]
@@ -29,14 +30,17 @@ _DRAIN_IDLE_S = 0.3
 _BAD_REQUEST = 400
 #: Of a picture's URL, whose signature lets in whoever has it; the key's id before it does not.
 _SIGNATURE = re.compile(r"(?<=^/cdn/)([^/.]*)\.[^/]*")
+#: Where a request leads to that no route of ours takes.
+_NO_ROUTE = "none"
 _QUIET_PATHS = frozenset({"/health/live", "/health/ready"})
 
 
 class Edge:
     """Wraps the whole application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, meter: Meter = UNCOUNTED) -> None:
         self._app = app
+        self._meter = meter
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection event; the ASGI entry point."""
@@ -51,13 +55,22 @@ class Edge:
         try:
             await self._app(scope, wire.receive, wire.send)
         finally:
+            took_s = time.perf_counter() - exchange.begun_s
+            self._meter.count_request(
+                scope.get("path_template") or _NO_ROUTE,
+                exchange.status,
+                took_s=took_s,
+                bytes_in=exchange.bytes_in,
+                bytes_out=exchange.bytes_out,
+                refusal=exchange.facts.get("error"),
+            )
             if scope["path"] not in _QUIET_PATHS or exchange.status >= _BAD_REQUEST:
                 _log.info(
                     "request",
                     method=scope["method"],
                     path=_SIGNATURE.sub(r"\1", scope["path"], count=1),
                     status=exchange.status,
-                    ms=round((time.perf_counter() - exchange.begun_s) * 1e3, 1),
+                    ms=round(took_s * 1e3, 1),
                     bytes_in=exchange.bytes_in,
                     bytes_out=exchange.bytes_out,
                     **exchange.facts,

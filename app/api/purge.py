@@ -22,10 +22,12 @@ from app.settings import Settings
 
 def router(keys: Keys, limiter: Limiter, accounts: CdnAccounts, cdn: Cdn, settings: Settings) -> Router:
     """Make the route. It spends from the budget of polls: a purge costs about as little."""
+    admit = door(keys, limiter, "poll")
 
     @post("/", status_code=200)
     async def purge(request: Request[Any, Any, Any]) -> ASGIResponse:
         """Remove variants of the account, by URL, prefix or tag."""
+        await admit(request)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise invalid_param(BODY, "Send the purge as application/json.")
         fields = parse_json(await read_small_body(request, settings))
@@ -42,4 +44,4 @@ def router(keys: Keys, limiter: Limiter, accounts: CdnAccounts, cdn: Cdn, settin
             headers={"cache-control": "no-store"},
         )
 
-    return Router("/api/v1/purge", route_handlers=[purge], guards=[door(keys, limiter, "poll")])
+    return Router("/api/v1/purge", route_handlers=[purge])

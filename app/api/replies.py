@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.response.base import ASGIResponse
 
+from app.api.exchange import exchange_of
 from app.errors import ServiceError
 from app.ports.jobs import Job, Outcome
 from app.service.compress import Answer, Ticket
@@ -42,7 +43,7 @@ def compressed(answer: Answer, before_ms: Mapping[str, float] = MappingProxyType
         **_quality_headers(outcome),
     }
     if answer.timings_ms:
-        timings_ms = {**before_ms, **answer.timings_ms}
+        timings_ms: dict[str, float] = {**before_ms, **answer.timings_ms}
         headers["server-timing"] = ", ".join(f"{stage};dur={ms:.1f}" for stage, ms in timings_ms.items())
     if outcome.original_returned:
         headers["x-original-returned"] = "true"
@@ -97,6 +98,7 @@ def error(request: Request[Any, Any, Any], exception: Exception) -> Response[Any
     if isinstance(exception, ClientGone):
         return Response(b"", status_code=_CLIENT_CLOSED)
     told = exception if isinstance(exception, ServiceError) else _told_as(request, exception)
+    exchange_of(request).facts["error"] = told.code
     return Response(
         told.body(),
         status_code=told.status,

@@ -80,6 +80,27 @@ class Claim(msgspec.Struct, frozen=True):
     token: int
 
 
+class LaneState(msgspec.Struct, frozen=True):
+    """How a lane stands at one moment.
+
+    Attributes
+    ----------
+    depth
+        Jobs that wait or run.
+    running
+        Of these, those that a worker has.
+    held
+        Jobs that are held back beside them, because their account has as many in the lanes as it may.
+    oldest_s
+        Seconds that the oldest job which nobody works on has been in the lane; 0 where there is none.
+    """
+
+    depth: int
+    running: int
+    held: int
+    oldest_s: float
+
+
 class JobsUnavailable(Exception):
     """The queue does not answer, or cannot keep what it was told."""
 
@@ -175,4 +196,8 @@ class Jobs(Protocol):
 
     async def depth(self) -> dict[Lane, int]:
         """Jobs held back, queued and running in each lane, exactly."""
+        ...
+
+    async def lanes(self) -> dict[Lane, LaneState]:
+        """How each lane stands, exactly."""
         ...

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import msgspec
 from app.errors import unavailable
 from app.ports.blobs import BlobsUnavailable
 from app.ports.jobs import Job, Jobs, JobsUnavailable, Lane, Outcome
+from app.ports.meter import Stage
 from app.service.encoders import Encoded, Encoders
 from app.service.results import Results
 from app.service.reuse import CacheState, Reuse
@@ -32,7 +34,7 @@ class Answer:
     job: Job
     outcome: Outcome
     data: bytes
-    timings_ms: dict[str, float]
+    timings_ms: Mapping[Stage, float]
     cache: CacheState | None
 
 
@@ -100,7 +102,7 @@ class Compressor:
             encoded, state = await self._reuse.share(job.content_key, lambda: self._encode(upload, job))
             outcome = outcome_of(encoded)
             cache = state if job.content_key else None
-            answer = Answer(self._finish(job, outcome), outcome, encoded.data, _timings_of(encoded), cache)
+            answer = Answer(self._finish(job, outcome), outcome, encoded.data, encoded.stages_ms, cache)
         if self._keeps_results or keep:
             await self._results.keep(answer.job, answer.data, copy_of=found.job_id if found else None)
         if keep and not await self._results.written(answer.job.id):
@@ -164,14 +166,3 @@ def outcome_of(encoded: Encoded) -> Outcome:
         distance=facts.distance,
         original_returned=facts.original_returned,
     )
-
-
-def _timings_of(encoded: Encoded) -> dict[str, float]:
-    facts = encoded.facts
-    return {
-        "queue": encoded.queue_ms,
-        "handover": encoded.handover_ms,
-        "decode": facts.decode_ms,
-        "search": facts.search_ms,
-        "encode": facts.encode_ms,
-    }

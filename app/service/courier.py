@@ -10,9 +10,10 @@ import msgspec
 import orjson
 import structlog
 
-from app.ports.deliveries import Deliveries, Delivery
+from app.ports.deliveries import Deliveries, Delivery, DeliveryState
 from app.ports.jobs import JobsUnavailable
 from app.ports.keys import Keys, KeysUnavailable
+from app.ports.meter import UNCOUNTED, Attempt, Meter
 from app.service.job_reply import describe
 from app.service.webhook import TIMEOUT_S, Result, WebhookSender, next_attempt
 
@@ -26,6 +27,7 @@ POLL_S: Final = 0.5
 DRAIN_S: Final = 5.0
 #: Well over what an attempt takes with its look-ups before and its record after.
 LEASE_S: Final = 4 * TIMEOUT_S
+_ATTEMPTS: Final[dict[DeliveryState, Attempt]] = {"delivered": "delivered", "waiting": "retry", "failed": "failed"}
 #: When a webhook whose account has no place left is looked at again.
 _ACCOUNT_BUSY_S: Final = 5.0
 
@@ -56,7 +58,9 @@ class Courier:
         poll_s: float = POLL_S,
         drain_s: float = DRAIN_S,
         clock: Callable[[], float] = time.time,
+        meter: Meter = UNCOUNTED,
     ) -> None:
+        self._meter = meter
         self._deliveries = deliveries
         self._keys = keys
         self._sender = sender
@@ -107,6 +111,7 @@ class Courier:
         return len(due) == free
 
     async def _deliver(self, delivery: Delivery) -> None:
+        begun = time.monotonic()
         try:
             after = await self._attempt(delivery)
         except (JobsUnavailable, KeysUnavailable):
@@ -115,6 +120,7 @@ class Courier:
         except Exception:
             _log.exception("webhook_broke", webhook=delivery.id)
             after = next_attempt(delivery, Result("An error on our side."), self._clock())
+        self._meter.count_webhook(_ATTEMPTS[after.state], took_s=time.monotonic() - begun)
         try:
             await self._deliveries.record(after)
         except Exception:

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from app.errors import ServiceError, of_pixels
+from app.ports.meter import UNCOUNTED, Meter, Stage
 from app.service.buffers import SharedBuffer
 from app.service.encode_link import CONTEXT, EncodeLink, EncodeProcessDied
 from app.service.encode_protocol import Done, Failed, Lockdown, NeedsMemory, Setup
@@ -47,6 +48,18 @@ class Encoded:
     facts: Done
     queue_ms: float
     handover_ms: float
+
+    @property
+    def stages_ms(self) -> dict[Stage, float]:
+        """What each stage took, in their order; 0 where there was none."""
+        facts = self.facts
+        return {
+            "queue": self.queue_ms,
+            "handover": self.handover_ms,
+            "decode": facts.decode_ms,
+            "search": facts.search_ms,
+            "encode": facts.encode_ms,
+        }
 
 
 class Encoders:
@@ -83,7 +96,9 @@ class Encoders:
         memory_bytes: int,
         budget_bytes: int | None = None,
         limits: Limits,
+        meter: Meter = UNCOUNTED,
     ) -> None:
+        self._meter = meter
         self._count = processes
         self.deadline_s = deadline_s
         self._setup = Setup(limits, memory_bytes)
@@ -150,7 +165,18 @@ class Encoders:
         if isinstance(encoded, NeedsMemory):
             # It has what it asked for: its process runs somebody else's code.
             raise ServiceError("compression_failed", "Compression failed. Try again.")
+        self._tell(source.size, encoded)
         return encoded
+
+    def _tell(self, source_bytes: int, encoded: Encoded) -> None:
+        facts = encoded.facts
+        self._meter.count_encode(
+            facts.format,
+            stages_ms=encoded.stages_ms,
+            source_bytes=source_bytes,
+            result_bytes=facts.size,
+            distance=facts.distance,
+        )
 
     async def _run(
         self, source: SharedBuffer, options: Options, account: str, asked: float, loan: Loan | None

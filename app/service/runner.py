@@ -11,6 +11,7 @@ import structlog
 from app.errors import ServiceError
 from app.ports.blobs import BlobMissing, Blobs, BlobsUnavailable
 from app.ports.jobs import HEARTBEAT_S, Claim, Failure, Job, Jobs, JobsUnavailable, Outcome
+from app.ports.meter import HANDED_BACK, LOST, UNCOUNTED, Meter
 from app.service import job_blobs
 from app.service.buffers import BufferPool, SharedBuffer
 from app.service.compress import outcome_of
@@ -38,13 +39,21 @@ class Runner:
     """
 
     def __init__(
-        self, jobs: Jobs, blobs: Blobs, encoders: Encoders, buffers: BufferPool, *, is_reusing: bool = True
+        self,
+        jobs: Jobs,
+        blobs: Blobs,
+        encoders: Encoders,
+        buffers: BufferPool,
+        *,
+        is_reusing: bool = True,
+        meter: Meter = UNCOUNTED,
     ) -> None:
         self._jobs = jobs
         self._blobs = blobs
         self._encoders = encoders
         self._buffers = buffers
         self._is_reusing = is_reusing
+        self._meter = meter
         #: By content key: jobs whose twins wait for their result.
         self._under_way: dict[str, asyncio.Event] = {}
 
@@ -53,6 +62,18 @@ class Runner:
 
         A claim that is lost is dropped: the job has gone to another. On cancellation the job is handed back.
         """
+        outcome = LOST
+        waited_s, taken = time.time() - claim.job.created, time.monotonic()
+        try:
+            outcome = await self._run(claim)
+        except asyncio.CancelledError:
+            outcome = HANDED_BACK
+            raise
+        finally:
+            self._meter.count_job(claim.job.lane, outcome, waited_s=waited_s, took_s=time.monotonic() - taken)
+
+    async def _run(self, claim: Claim) -> str:
+        """Bring a job to its end; tell which."""
         try:
             async with self._held(claim), self._leading(claim.job):
                 begun = time.monotonic()
@@ -65,14 +86,16 @@ class Runner:
                         await asyncio.sleep(_PAUSE_S)
         except _ClaimLost:
             _log.warning("job lost to another worker", job=claim.job.id)
-            return
+            return LOST
         except asyncio.CancelledError:
             with suppress(JobsUnavailable):
                 await self._jobs.hand_back(claim)
             raise
-        if is_ours:
-            _log.info("job ended", job=claim.job.id, delivery=claim.delivery, end=type(end).__name__.lower())
-            await self._delete_source(claim.job)
+        if not is_ours:
+            return LOST
+        _log.info("job ended", job=claim.job.id, delivery=claim.delivery, end=type(end).__name__.lower())
+        await self._delete_source(claim.job)
+        return end.code if isinstance(end, Failure) else "complete"
 
     @asynccontextmanager
     async def _held(self, claim: Claim) -> AsyncIterator[None]:

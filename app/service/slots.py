@@ -78,6 +78,11 @@ class Slots(Generic[Slot]):
         return len(self._idle)
 
     @property
+    def lent(self) -> int:
+        """Slots that are at work."""
+        return len(self._leases)
+
+    @property
     def is_overloaded(self) -> bool:
         """Whether so many were refused of late that the room is small."""
         return self._overload.is_on(self._clock())

@@ -19,7 +19,7 @@ import redis
 from app.adapters import redis_jobs
 from app.adapters.embedded import EmbeddedValkey
 from app.adapters.redis_jobs import RedisJobs
-from app.ports.jobs import MOST_DELIVERIES, Claim, Failure, Jobs, JobsUnavailable
+from app.ports.jobs import MOST_DELIVERIES, Claim, Failure, Jobs, JobsUnavailable, LaneState
 from tests.app.queues import NOWHERE, OUTCOME, claim_next, make_job, queueing, run, sending
 from tests.conftest import SERVERS, find_program
 
@@ -611,5 +611,30 @@ def test_a_redis_that_refuses_to_write_is_unavailable(valkey: EmbeddedValkey, sh
         async with queueing(f"unix://{short_folder / 's'}") as jobs:
             with pytest.raises(JobsUnavailable):
                 await jobs.submit(make_job())
+
+    run(scenario())
+
+
+def test_lanes_tell_what_waits_runs_and_is_held_and_for_how_long(redis_address: str) -> None:
+    async def scenario() -> None:
+        async with queueing(redis_address, most_of_account=3) as jobs:
+            nothing = LaneState(depth=0, running=0, held=0, oldest_s=0.0)
+            assert await jobs.lanes() == {"paid": nothing, "free": nothing}
+            for number in range(5):
+                await jobs.submit(make_job(f"job{number}"))
+            await asyncio.sleep(0.3)
+            await jobs.submit(make_job("other", account="other", lane="free"))
+            claims = [await claim_next(jobs) for _ in range(3)]
+            assert [claim.job.id for claim in claims] == ["job0", "job1", "job2"]
+            lanes = await jobs.lanes()
+            assert lanes["paid"] == LaneState(depth=3, running=3, held=2, oldest_s=0.0)
+            assert (lanes["free"].depth, lanes["free"].running, lanes["free"].held) == (1, 0, 0)
+            # What was handed back waits again, from when it came into the lane.
+            await jobs.hand_back(claims[1])
+            await jobs.finish(claims[0], OUTCOME, took_s=1)
+            paid, free = (await jobs.lanes()).values()
+            assert (paid.depth, paid.running, paid.held) == (3, 1, 1)
+            assert paid.oldest_s >= free.oldest_s + 0.25
+            assert await jobs.depth() == {"paid": paid.depth + paid.held, "free": free.depth}
 
     run(scenario())

@@ -4,12 +4,14 @@ import gzip
 import re
 from collections.abc import Iterator
 from importlib.metadata import distribution
+from typing import cast
 
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
 from app.api import reference, replies
+from app.api.edge import ASGIApp, Edge
 from app.api.openapi import document
 from app.settings import Settings
 
@@ -25,7 +27,7 @@ def client() -> Iterator[TestClient[Litestar]]:
         openapi_config=None,
         logging_config=None,
     )
-    with TestClient(application) as client:
+    with TestClient(Edge(cast("ASGIApp", application))) as client:  # type: ignore[arg-type, type-var]  # an application too
         yield client
 
 

@@ -83,7 +83,7 @@ class Shelf:
                 variant = msgspec.structs.replace(variant, blob=_new_blob())
                 await self._variants.reserve(variant.blob, for_s=_RESERVED_S)
                 # What is lost in a power cut is made again.
-                await self._blobs.put(variant.blob, data, durable=False)
+                await self._blobs.put_many({variant.blob: data})
             is_kept = await self._variants.keep(variant, since=looked.since)
         except (VariantsUnavailable, BlobsUnavailable):
             return
