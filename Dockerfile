@@ -70,7 +70,7 @@ WORKDIR /data
 VOLUME ["/data"]
 EXPOSE 8000
 # Asks whether the process lives, not whether Redis does: a restart would not mend that. A container that runs `worker`
-# listens nowhere: turn the check off there.
+# listens nowhere but at METRICS_PORT: turn the check off there, or ask that.
 HEALTHCHECK --interval=30s --timeout=3s --start-period=30s \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/live', timeout=2)"]
 # SIGTERM to this process drains: it is no shell.

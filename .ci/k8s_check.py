@@ -1,8 +1,9 @@
 """`make k8s-check`: build every overlay; let the usual tools judge what comes out, the Dockerfile and compose.yaml.
 
 Run by the Python of an environment of its own, which has the tools. A tool that is not there is told as skipped, and
-that is no pass. KEDA's kinds are judged where KEDA_CRDS names a file with their definitions (config/crd/bases in its
-repository): no schema of them can be installed as a package.
+that is no pass. The kinds of KEDA and of the Prometheus Operator are judged where CRDS names a file with their
+definitions (config/crd/bases and example/prometheus-operator-crd in their repositories): no schema of them can be
+installed as a package.
 """
 
 # ruff: noqa: S603, T201 - a program for a terminal, which runs others
@@ -24,6 +25,8 @@ import yaml
 KUBERNETES = ("1.34.0", "1.37.0")
 OVERLAYS = sorted(each.parent for each in Path("k8s/overlays").glob("*/kustomization.yaml"))
 YAMLLINT = "{extends: default, rules: {line-length: {max: 140}, document-start: disable}}"
+#: Groups of kinds that something in the cluster brings: KEDA, the Prometheus Operator.
+OTHERS = ("keda.sh/", "monitoring.coreos.com/")
 TOOLS = Path(sys.executable).parent
 
 
@@ -50,7 +53,7 @@ class Report:
 def main() -> int:
     """0: everything was judged and is well, 1: something is not, 2: something was not judged."""
     report = Report()
-    definitions = read_definitions(os.environ.get("KEDA_CRDS"))
+    definitions = read_definitions(os.environ.get("CRDS"))
     with tempfile.TemporaryDirectory() as folder:
         for overlay in OVERLAYS:
             built = run_tool(report, f"kustomize build {overlay}", "kubectl", "kustomize", str(overlay))
@@ -80,7 +83,7 @@ def run_tool(report: Report, what: str, program: str, *arguments: str) -> str | 
 
 def check_schemas(report: Report, overlay: str, objects: list[Any], definitions: dict[str, Any]) -> None:
     """Every object has the fields that Kubernetes knows, and no other."""
-    own = [each for each in objects if not each["apiVersion"].startswith("keda.sh/")]
+    own = [each for each in objects if not each["apiVersion"].startswith(OTHERS)]
     for version in KUBERNETES:
         problems = [problem for each in own if (problem := misfit(each, version))]
         report.tell(f"{overlay}: {len(own)} objects fit Kubernetes {version}", "\n".join(problems) or None)
@@ -88,7 +91,7 @@ def check_schemas(report: Report, overlay: str, objects: list[Any], definitions:
         if each in own:
             continue
         if each["kind"] not in definitions:
-            report.skip(f"{overlay}: {each['kind']}", "no schema; set KEDA_CRDS to a file with it", is_pass=True)
+            report.skip(f"{overlay}: {each['kind']}", "no schema; set CRDS to a file with it", is_pass=True)
             continue
         errors = jsonschema.Draft202012Validator(definitions[each["kind"]]).iter_errors(each)
         text = "\n".join(f"{error.json_path}: {error.message}" for error in errors)
