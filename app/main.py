@@ -10,16 +10,20 @@ from litestar import Litestar
 from app import logs
 from app.api import cdn, files, health, purge, reference, replies, routes
 from app.api.edge import ASGIApp, Edge
+from app.api.traced import Traced
+from app.ports.tracer import UNTRACED
 from app.settings import Settings
 from app.wiring import Parts, assemble
 
 
-def create() -> cdn.CdnFront:
+def create() -> ASGIApp:
     """Make the application from the environment's settings."""
     settings = Settings.from_environment()
     logs.configure(settings)
     parts = assemble(settings)
-    return cdn.CdnFront(Edge(cast("ASGIApp", build(parts)), parts.eyes.meter), parts.cdn.door)
+    edge = Edge(cast("ASGIApp", build(parts)), parts.eyes.meter)
+    traced = edge if parts.eyes.tracer is UNTRACED else Traced(edge, parts.eyes.tracer)
+    return cdn.CdnFront(traced, parts.cdn.door)
 
 
 def build(parts: Parts) -> Litestar:

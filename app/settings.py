@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -117,6 +118,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: is counted. Never the public address: nobody is asked for a key there.
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    #: Base URL of an OTLP/HTTP collector that traces are sent to, as OpenTelemetry names it; empty: none are made.
+    otel_exporter_otlp_endpoint: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
 
@@ -128,8 +131,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         InvalidSettings
             Naming the setting.
         """
-        if self.redis_url and urlsplit(self.redis_url).scheme not in {"redis", "rediss", "unix"}:
-            raise InvalidSettings("REDIS_URL must begin with redis://, rediss:// or unix://")
+        self._check_urls()
         if self.sync_max_bytes > self.max_bytes:
             raise InvalidSettings("SYNC_MAX_BYTES must not exceed MAX_BYTES")
         if self.smart_search_s >= self.encode_deadline_s:
@@ -138,16 +140,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise InvalidSettings(f"ENCODE_BUDGET_BYTES must be 0 or at least {_LEAST_BUDGET_BYTES}")
         if self.job_search_s >= self.job_deadline_s:
             raise InvalidSettings("JOB_SEARCH_S must be less than JOB_DEADLINE_S")
-        if "://" in self.store_url and urlsplit(self.store_url).scheme != "s3":
-            raise InvalidSettings("STORE_URL must be a folder or begin with s3://")
-        if self.public_url and urlsplit(self.public_url).scheme not in {"http", "https"}:
-            raise InvalidSettings("PUBLIC_URL must begin with http:// or https://")
         if self.metrics_port == self.port:
             raise InvalidSettings("METRICS_PORT must be another than PORT, which is public")
         if (self.metrics_port or not self.redis_url) and len(
             os.fsencode(self.data_dir.absolute())
         ) > _MAX_SOCKET_FOLDER:
             raise InvalidSettings(f"DATA_DIR must be shorter than {_MAX_SOCKET_FOLDER} bytes: it holds a unix socket")
+
+    def _check_urls(self) -> None:
+        if self.redis_url and urlsplit(self.redis_url).scheme not in {"redis", "rediss", "unix"}:
+            raise InvalidSettings("REDIS_URL must begin with redis://, rediss:// or unix://")
+        if "://" in self.store_url and urlsplit(self.store_url).scheme != "s3":
+            raise InvalidSettings("STORE_URL must be a folder or begin with s3://")
+        for name in ("public_url", "otel_exporter_otlp_endpoint"):
+            if not re.match(r"https?://|$", getattr(self, name)):
+                raise InvalidSettings(f"{name.upper()} must begin with http:// or https://")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

@@ -181,6 +181,7 @@ def assemble(settings: Settings) -> Parts:
         budget_bytes=encode_budget_bytes(settings) // api_workers(settings),
         limits=settings.limits,
         meter=eyes.meter,
+        tracer=eyes.tracer,
     )
     limiter = RedisLimiter(redis, breaker, shares=settings.api_replicas * api_workers(settings))
     blobs = open_blobs(settings, _JOBS_TIMEOUT_S)
@@ -196,6 +197,7 @@ def assemble(settings: Settings) -> Parts:
         smart_distance=settings.smart_distance,
         keeps_results=settings.keep_sync_results,
         keep_s=settings.result_ttl_s,
+        tracer=eyes.tracer,
     )
     # As many warm buffers as can be encoding or waiting at once.
     buffers = BufferPool(
@@ -281,6 +283,7 @@ def assemble_worker(settings: Settings) -> WorkerParts:
         budget_bytes=encode_budget_bytes(settings),
         limits=settings.job_limits,
         meter=eyes.meter,
+        tracer=eyes.tracer,
     )
     jobs = _jobs(client, breaker, settings)
     blobs = open_blobs(settings, _WORKER_TIMEOUT_S)
@@ -297,13 +300,16 @@ def assemble_worker(settings: Settings) -> WorkerParts:
         buffers=buffers,
         encoders=encoders,
         outbound=outbound,
-        runner=Runner(jobs, blobs, encoders, buffers, is_reusing=settings.reuse_results, meter=eyes.meter),
+        runner=Runner(
+            jobs, blobs, encoders, buffers, is_reusing=settings.reuse_results, meter=eyes.meter, tracer=eyes.tracer
+        ),
         courier=Courier(
             RedisDeliveries(client, breaker),
             keys,
             WebhookSender(outbound),
             public_url=settings.link_base,
             meter=eyes.meter,
+            tracer=eyes.tracer,
         ),
         sweeper=Sweeper(jobs, blobs, every_s=settings.sweep_s),
         variant_sweeper=Sweeper(

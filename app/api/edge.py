@@ -32,7 +32,13 @@ _BAD_REQUEST = 400
 _SIGNATURE = re.compile(r"(?<=^/cdn/)([^/.]*)\.[^/]*")
 #: Where a request leads to that no route of ours takes.
 _NO_ROUTE = "none"
-_QUIET_PATHS = frozenset({"/health/live", "/health/ready"})
+#: Probes: they come every few seconds and tell nothing while all is well.
+QUIET_PATHS = frozenset({"/health/live", "/health/ready"})
+
+
+def route_of(scope: MutableMapping[str, Any]) -> str:
+    """The template of the path that the request took, once it was routed: one of few."""
+    return scope.get("path_template") or _NO_ROUTE
 
 
 class Edge:
@@ -57,14 +63,14 @@ class Edge:
         finally:
             took_s = time.perf_counter() - exchange.begun_s
             self._meter.count_request(
-                scope.get("path_template") or _NO_ROUTE,
+                route_of(scope),
                 exchange.status,
                 took_s=took_s,
                 bytes_in=exchange.bytes_in,
                 bytes_out=exchange.bytes_out,
                 refusal=exchange.facts.get("error"),
             )
-            if scope["path"] not in _QUIET_PATHS or exchange.status >= _BAD_REQUEST:
+            if scope["path"] not in QUIET_PATHS or exchange.status >= _BAD_REQUEST:
                 _log.info(
                     "request",
                     method=scope["method"],

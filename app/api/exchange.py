@@ -60,6 +60,11 @@ class Exchange:
         self.timings_ms[stage] = (now_s - (self._stage_begun_s or self.begun_s)) * 1e3
         self._stage_begun_s = now_s
 
+    @classmethod
+    def within(cls, scope: MutableMapping[str, Any]) -> "Exchange | None":
+        """The exchange that `scope` was made the one of."""
+        return scope.get(_KEY)
+
     def bind(self, scope: MutableMapping[str, Any]) -> None:
         """Make this the exchange of `scope`."""
         scope[_KEY] = self

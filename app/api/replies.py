@@ -43,8 +43,8 @@ def compressed(answer: Answer, before_ms: Mapping[str, float] = MappingProxyType
         **_quality_headers(outcome),
     }
     if answer.timings_ms:
-        timings_ms: dict[str, float] = {**before_ms, **answer.timings_ms}
-        headers["server-timing"] = ", ".join(f"{stage};dur={ms:.1f}" for stage, ms in timings_ms.items())
+        timings_ms = [*before_ms.items(), *answer.timings_ms.items()]
+        headers["server-timing"] = ", ".join(f"{stage};dur={ms:.1f}" for stage, ms in timings_ms)
     if outcome.original_returned:
         headers["x-original-returned"] = "true"
     if answer.cache is not None:

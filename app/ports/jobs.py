@@ -54,6 +54,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
         Blobs `NAME/source.0`, `NAME/source.1` ... that hold the source; 0 where it never was in the store.
     content_key
         The same for the same source, parameters and encoder version within one account; empty: reuse is off.
+    traceparent
+        The span of the request that it came with, for those of its worker; empty where nothing is traced.
     """
 
     id: str
@@ -65,6 +67,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     source_parts: int = 0
     content_key: str = ""
     webhook_url: str = ""
+    traceparent: str = ""
     state: State = "processing"
     finished: float | None = None
     expires: float | None = None

@@ -12,6 +12,7 @@ from app.errors import unavailable
 from app.ports.blobs import BlobsUnavailable
 from app.ports.jobs import Job, Jobs, JobsUnavailable, Lane, Outcome
 from app.ports.meter import Stage
+from app.ports.tracer import UNTRACED, Tracer
 from app.service.encoders import Encoded, Encoders
 from app.service.results import Results
 from app.service.reuse import CacheState, Reuse
@@ -68,7 +69,9 @@ class Compressor:
         smart_distance: float,
         keeps_results: bool,
         keep_s: float,
+        tracer: Tracer = UNTRACED,
     ) -> None:
+        self._tracer = tracer
         self._encoders = encoders
         self._jobs = jobs
         self._reuse = reuse
@@ -119,6 +122,7 @@ class Compressor:
         """
         await upload.finish()
         job = self._make_job(upload, options, account, lane, webhook_url)
+        job = msgspec.structs.replace(job, traceparent=self._tracer.context())
         try:
             known = await self._jobs.find_content(job.content_key) if job.content_key else None
             # Even where this fails, the job may have been taken. If it was not, the sweeper removes the parts.

@@ -14,6 +14,7 @@ from app.ports.deliveries import Deliveries, Delivery, DeliveryState
 from app.ports.jobs import JobsUnavailable
 from app.ports.keys import Keys, KeysUnavailable
 from app.ports.meter import UNCOUNTED, Attempt, Meter
+from app.ports.tracer import UNTRACED, Tracer
 from app.service.job_reply import describe
 from app.service.webhook import TIMEOUT_S, Result, WebhookSender, next_attempt
 
@@ -59,8 +60,9 @@ class Courier:
         drain_s: float = DRAIN_S,
         clock: Callable[[], float] = time.time,
         meter: Meter = UNCOUNTED,
+        tracer: Tracer = UNTRACED,
     ) -> None:
-        self._meter = meter
+        self._meter, self._tracer = meter, tracer
         self._deliveries = deliveries
         self._keys = keys
         self._sender = sender
@@ -111,12 +113,19 @@ class Courier:
         return len(due) == free
 
     async def _deliver(self, delivery: Delivery) -> None:
+        with self._tracer.span("webhook", kind="client", parent=delivery.job.traceparent) as span:
+            after = await self._send_and_record(delivery)
+            if after is not None:
+                span.note("compressorize.outcome", _ATTEMPTS[after.state])
+
+    async def _send_and_record(self, delivery: Delivery) -> Delivery | None:
+        """Make one attempt; how the webhook stands then, or None where there was none."""
         begun = time.monotonic()
         try:
             after = await self._attempt(delivery)
         except (JobsUnavailable, KeysUnavailable):
             # No fault of the receiver's: no attempt is counted, and the end of the lease makes it due again.
-            return
+            return None
         except Exception:
             _log.exception("webhook_broke", webhook=delivery.id)
             after = next_attempt(delivery, Result("An error on our side."), self._clock())
@@ -130,6 +139,7 @@ class Courier:
             _log.info(
                 "webhook", webhook=after.id, attempts=after.attempts, state=after.state, last_result=after.last_result
             )
+        return after
 
     async def _attempt(self, delivery: Delivery) -> Delivery:
         """Send a webhook and give it as it stands then."""

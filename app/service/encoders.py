@@ -16,6 +16,7 @@ import structlog
 
 from app.errors import ServiceError, of_pixels
 from app.ports.meter import UNCOUNTED, Meter, Stage
+from app.ports.tracer import UNTRACED, Tracer
 from app.service.buffers import SharedBuffer
 from app.service.encode_link import CONTEXT, EncodeLink, EncodeProcessDied
 from app.service.encode_protocol import Done, Failed, Lockdown, NeedsMemory, Setup
@@ -97,8 +98,9 @@ class Encoders:
         budget_bytes: int | None = None,
         limits: Limits,
         meter: Meter = UNCOUNTED,
+        tracer: Tracer = UNTRACED,
     ) -> None:
-        self._meter = meter
+        self._meter, self._tracer = meter, tracer
         self._count = processes
         self.deadline_s = deadline_s
         self._setup = Setup(limits, memory_bytes)
@@ -169,14 +171,15 @@ class Encoders:
         return encoded
 
     def _tell(self, source_bytes: int, encoded: Encoded) -> None:
-        facts = encoded.facts
+        facts, stages_ms = encoded.facts, encoded.stages_ms
         self._meter.count_encode(
             facts.format,
-            stages_ms=encoded.stages_ms,
+            stages_ms=stages_ms,
             source_bytes=source_bytes,
             result_bytes=facts.size,
             distance=facts.distance,
         )
+        self._tracer.add_stages(stages_ms, facts.format)
 
     async def _run(
         self, source: SharedBuffer, options: Options, account: str, asked: float, loan: Loan | None

@@ -12,6 +12,7 @@ from app.errors import ServiceError
 from app.ports.blobs import BlobMissing, Blobs, BlobsUnavailable
 from app.ports.jobs import HEARTBEAT_S, Claim, Failure, Job, Jobs, JobsUnavailable, Outcome
 from app.ports.meter import HANDED_BACK, LOST, UNCOUNTED, Meter
+from app.ports.tracer import UNTRACED, Tracer
 from app.service import job_blobs
 from app.service.buffers import BufferPool, SharedBuffer
 from app.service.compress import outcome_of
@@ -47,7 +48,9 @@ class Runner:
         *,
         is_reusing: bool = True,
         meter: Meter = UNCOUNTED,
+        tracer: Tracer = UNTRACED,
     ) -> None:
+        self._tracer = tracer
         self._jobs = jobs
         self._blobs = blobs
         self._encoders = encoders
@@ -62,15 +65,18 @@ class Runner:
 
         A claim that is lost is dropped: the job has gone to another. On cancellation the job is handed back.
         """
-        outcome = LOST
-        waited_s, taken = time.time() - claim.job.created, time.monotonic()
-        try:
-            outcome = await self._run(claim)
-        except asyncio.CancelledError:
-            outcome = HANDED_BACK
-            raise
-        finally:
-            self._meter.count_job(claim.job.lane, outcome, waited_s=waited_s, took_s=time.monotonic() - taken)
+        job, outcome = claim.job, LOST
+        waited_s, taken = time.time() - job.created, time.monotonic()
+        with self._tracer.span("job", kind="consumer", parent=job.traceparent) as span:
+            try:
+                outcome = await self._run(claim)
+            except asyncio.CancelledError:
+                outcome = HANDED_BACK
+                raise
+            finally:
+                self._meter.count_job(job.lane, outcome, waited_s=waited_s, took_s=time.monotonic() - taken)
+                span.note("compressorize.job_id", job.id)
+                span.note("compressorize.outcome", outcome)
 
     async def _run(self, claim: Claim) -> str:
         """Bring a job to its end; tell which."""

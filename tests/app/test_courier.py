@@ -15,6 +15,8 @@ import pytest
 import trustme
 from standardwebhooks.webhooks import Webhook
 
+from app.adapters.otel_tracer import OtelTracer
+from app.adapters.prometheus_meter import PrometheusMeter
 from app.ports.deliveries import Delivery
 from app.ports.jobs import Failure, Job, JobsUnavailable, Outcome
 from app.ports.keys import KeysUnavailable
@@ -35,6 +37,7 @@ from tests.app.loopback import (
     serving,
     stall,
 )
+from tests.otlp_receiver import OtlpReceiver
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of a published example
 AUTHORITY = trustme.CA()
@@ -104,7 +107,15 @@ class Round(NamedTuple):
     clock: Clock
     web: Web
 
-    def add(self, name: str, *, account: str = "ada", path: str = "hook", end: Outcome | Failure | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        *,
+        account: str = "ada",
+        path: str = "hook",
+        end: Outcome | Failure | None = None,
+        traceparent: str = "",
+    ) -> None:
         """Make a webhook due."""
         end = end or Outcome(size=340_000, format="webp", width=1920, height=1080, quality=77)
         is_complete = isinstance(end, Outcome)
@@ -116,6 +127,7 @@ class Round(NamedTuple):
             original_size=1_200_000,
             created=1_736_865_000.0,
             webhook_url=f"https://pub.test:{self.web.port}/{path}",
+            traceparent=traceparent,
             state="complete" if is_complete else "failed",
             finished=1_736_865_000.0,
             expires=1_736_951_400.0,
@@ -401,3 +413,22 @@ def test_two_couriers_share_the_work_and_send_nothing_twice() -> None:
             assert len(tour.web.requests) == 24
 
     run(scenario())
+
+
+def test_an_attempt_is_a_part_of_the_requests_trace_and_counted_and_no_receiver_is_told_of_it() -> None:
+    async def scenario(tracer: OtelTracer, meter: PrometheusMeter) -> None:
+        async with on_a_round(answer("200 OK"), tracer=tracer, meter=meter) as tour:
+            tour.add("msg_1", traceparent=f"00-{trace_id}-{span_id}-01")
+            await tour.until(recorded=1)
+            [got] = tour.web.requests
+            assert not {"traceparent", "tracestate", "baggage"} & {name.lower() for name in got.headers}
+
+    trace_id, span_id, meter = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", PrometheusMeter()
+    with OtlpReceiver() as receiver:
+        tracer = OtelTracer(receiver.url, "worker")
+        run(scenario(tracer, meter))
+        tracer.close()
+        [span] = receiver.trace(trace_id, bool)
+    assert (span.name, span.parent_id) == ("webhook", span_id)
+    assert span.attributes == {"compressorize.outcome": "delivered"}
+    assert meter.registry.get_sample_value("compressorize_webhook_attempts_total", {"outcome": "delivered"}) == 1

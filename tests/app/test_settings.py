@@ -45,6 +45,8 @@ def test_empty_variables_mean_the_default() -> None:
         ("KEEP_SYNC_RESULTS", "maybe"),
         ("STORE_URL", "ftp://host/images"),
         ("PUBLIC_URL", "images.test"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("METRICS_PORT", "8000"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: str) -> None:
