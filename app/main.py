@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.wiring import Parts, assemble
 
 
-def create() -> ASGIApp:
+def create() -> cdn.CdnFront:
     """Make the application from the environment's settings."""
     settings = Settings.from_environment()
     logs.configure(settings)
