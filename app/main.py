@@ -23,7 +23,7 @@ def create() -> cdn.CdnFront:
     parts = assemble(settings)
     edge = Edge(cast("ASGIApp", build(parts)), parts.eyes.meter)
     traced = edge if parts.eyes.tracer is UNTRACED else Traced(edge, parts.eyes.tracer)
-    return cdn.CdnFront(traced, parts.cdn.door)
+    return cdn.CdnFront(traced, parts.cdn.door, parts.eyes.meter)
 
 
 def build(parts: Parts) -> Litestar:

@@ -6,7 +6,7 @@ A hit or a 304 there asks no router, no log and no Redis. The rest goes through 
 import time
 from collections import OrderedDict
 from collections.abc import MutableMapping
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 from litestar import Request, Router, route
@@ -17,6 +17,7 @@ from app.api.conditional import CHUNK_BYTES, find_part, has_tag, send_chunk, sen
 from app.api.edge import ASGIApp
 from app.errors import ServiceError
 from app.ports.cdn_accounts import CdnAccount, CdnAccounts, CdnAccountsUnavailable, SigningKey
+from app.ports.meter import Meter
 from app.service.cdn.memory import Held
 from app.service.cdn.negotiation import negotiate
 from app.service.cdn.options import parse_options
@@ -27,6 +28,9 @@ from app.service.cdn.source import read_source
 
 #: Request headers that may have a say in what the answer is: whatever `negotiate` reads.
 _NEGOTIATING: Final = (b"accept", b"save-data", b"sec-ch-dpr", b"sec-ch-width")
+_PATH: Final = "/{signature:str}/{options:str}/{source:path}"
+#: As Litestar names it.
+_ROUTE: Final = f"{PREFIX.rstrip('/')}{_PATH}"
 #: Targets whose signature was found good, with what they stand for: about 1 kB each.
 _MOST_RECALLED: Final = 20_000
 
@@ -107,9 +111,10 @@ class CdnDoor:
 class CdnFront:
     """Answers what is in memory, and hands everything else on."""
 
-    def __init__(self, app: ASGIApp, door: CdnDoor) -> None:
+    def __init__(self, app: ASGIApp, door: CdnDoor, meter: Meter) -> None:
         self._app = app
         self._door = door
+        self._meter = meter
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection event; the ASGI entry point."""
@@ -118,9 +123,18 @@ class CdnFront:
             headers = dict(pairs)
             # Fields that come twice are for those who read them all.
             if len(headers) == len(pairs) and b"range" not in headers:
+                begun = time.perf_counter()
                 held = await self._door.recall(scope, headers)
                 if held is not None:
-                    await _send(send, held, "hit", headers, is_head=scope["method"] == "HEAD")
+                    sent = await _send(send, held, "hit", headers, is_head=scope["method"] == "HEAD")
+                    self._meter.count_request(
+                        _ROUTE,
+                        sent.status,
+                        took_s=time.perf_counter() - begun,
+                        bytes_in=0,
+                        bytes_out=sent.size,
+                        refusal=None,
+                    )
                     return
         await self._app(scope, receive, send)  # type: ignore[arg-type]  # Litestar's types tell messages apart
 
@@ -128,12 +142,19 @@ class CdnFront:
 def router(cdn: Cdn, door: CdnDoor) -> Router:
     """Make the route for what is not in memory. The signature is the key."""
 
-    @route("/{signature:str}/{options:str}/{source:path}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+    @route(_PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD])
     async def serve(request: Request[Any, Any, Any]) -> _Answer:
         """Send a variant."""
         return _Answer(await cdn.answer(await door.admit(request)))
 
     return Router(PREFIX, route_handlers=[serve])
+
+
+class _Sent(NamedTuple):
+    """What went out: the status, and bytes of the body."""
+
+    status: int
+    size: int
 
 
 class _Answer:
@@ -158,7 +179,7 @@ async def _send(
     *,
     is_head: bool,
     timing: str = "",
-) -> None:
+) -> _Sent:
     variant, data = held.variant, held.data
     now = time.time()
     told = [(b"x-cache", cache.encode())]
@@ -168,7 +189,7 @@ async def _send(
     if known is not None and has_tag(variant.etag, known.decode("latin-1")):
         await send_head(send, 304, held.bare_headers(now) + told)
         await send_chunk(send, b"", last=True)
-        return
+        return _Sent(304, 0)
     # An `If-Range` that is a date matches nothing: there is no Last-Modified.
     etag = variant.etag.encode()
     may_be_part = b"range" in wanted and not is_head and wanted.get(b"if-range", etag) == etag
@@ -177,7 +198,8 @@ async def _send(
         told.append((b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, variant.size)))
         data = data[part.start : part.stop]
     told.append((b"content-length", b"%d" % len(data)))
-    await send_head(send, 200 if part is None else 206, held.headers(now) + told)
+    status = 200 if part is None else 206
+    await send_head(send, status, held.headers(now) + told)
     if is_head:
         data = b""
     for start in range(0, len(data), CHUNK_BYTES):
@@ -186,6 +208,7 @@ async def _send(
         await send_chunk(send, data[start:end], last=end >= len(data))
     if not data:
         await send_chunk(send, b"", last=True)
+    return _Sent(status, len(data))
 
 
 def _name_of(scope: MutableMapping[str, Any], headers: dict[bytes, bytes]) -> Recall:
