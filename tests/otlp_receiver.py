@@ -64,6 +64,10 @@ class OtlpReceiver:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Be away from now on."""
         self._server.shutdown()
         self._server.server_close()
 

@@ -24,7 +24,10 @@ import asyncio, sys, time
 from pathlib import Path
 from prometheus_client.core import CounterMetricFamily
 from app.adapters.metric_families import take_families
+from app.adapters import metrics_server
 from app.adapters.metrics_server import MetricsServer
+
+metrics_server._PATIENCE_S = 2.0
 
 async def main():
     role, port, folder, count = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4])
@@ -90,10 +93,12 @@ def counting(short_folder: Path) -> Iterator[Counting]:
 
 
 def test_one_port_tells_of_all_processes_and_another_takes_it_when_its_holder_dies(counting: Counting) -> None:
-    processes = [counting.start(role, count) for role, count in (("api", 1), ("api", 2), ("worker", 3))]
+    processes = [counting.start("api", 1)]
+    counting.asked(bool)  # now it has the port
+    processes += [counting.start("api", 2), counting.start("worker", 3)]
     everybody = {process.pid: count for process, count in zip(processes, (1, 2, 3), strict=True)}
     assert counting.asked(lambda found: len(found) == 3) == everybody
-    processes[0].kill()  # it came first, so the port was its
+    processes[0].kill()
     processes[0].wait()
     del everybody[processes[0].pid]
     assert counting.asked(lambda found: len(found) == 2) == everybody
@@ -102,7 +107,9 @@ def test_one_port_tells_of_all_processes_and_another_takes_it_when_its_holder_di
 
 
 def test_a_process_that_hangs_is_left_out_and_the_others_are_told(counting: Counting) -> None:
-    first, hanging = counting.start("api", 1), counting.start("worker", 2)
+    first = counting.start("api", 1)
+    counting.asked(bool)
+    hanging = counting.start("worker", 2)
     hanging.send_signal(signal.SIGSTOP)
     assert counting.ask() == {first.pid: 1}
     hanging.send_signal(signal.SIGCONT)
@@ -120,14 +127,21 @@ def test_liveness_is_what_the_process_says_and_nothing_else_is_served(short_fold
     async def scenario() -> None:
         server = MetricsServer("worker", read_nothing, host="127.0.0.1", port=free_port(), folder=short_folder / "m")
         async with server.running(), httpx.AsyncClient(verify=NO_TLS) as client:
-            url = f"http://127.0.0.1:{server._port}"
-            await asyncio.sleep(0.1)
-            assert (await client.get(f"{url}/health/live")).status_code == 200
+            assert await ask_when_there(client, server, "/health/live") == 200
             server.is_alive = lambda: False
-            assert (await client.get(f"{url}/health/live")).status_code == 503
-            assert (await client.get(f"{url}/")).status_code == 404
+            assert await ask_when_there(client, server, "/health/live") == 503
+            assert await ask_when_there(client, server, "/") == 404
 
     run(scenario())
+
+
+async def ask_when_there(client: httpx.AsyncClient, server: MetricsServer, path: str) -> int:
+    """Ask once the server has its port; the status. The scenario's own guard ends a wait in vain."""
+    while True:
+        try:
+            return (await client.get(f"http://127.0.0.1:{server._port}{path}", timeout=30)).status_code
+        except httpx.ConnectError:
+            await asyncio.sleep(0.02)
 
 
 async def read_nothing() -> list[Family]:
@@ -140,8 +154,7 @@ def test_a_folder_that_cannot_be_written_takes_nothing_but_the_others_away(short
     async def scenario() -> None:
         server = MetricsServer("worker", read_nothing, host="127.0.0.1", port=free_port(), folder=short_folder / "m")
         async with server.running(), httpx.AsyncClient(verify=NO_TLS) as client:
-            await asyncio.sleep(0.1)
-            assert (await client.get(f"http://127.0.0.1:{server._port}/metrics")).status_code == 200
+            assert await ask_when_there(client, server, "/metrics") == 200
 
     run(scenario())
 

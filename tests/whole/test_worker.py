@@ -4,7 +4,9 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
+import httpx
 import orjson
 import pytest
 import redis
@@ -13,7 +15,7 @@ from app.adapters.embedded import EmbeddedValkey
 from tests.conftest import make_short_folder
 from tests.whole.jobs import SLOW, SLOW_OPTIONS, download, is_soon, submit, wait_for_end
 from tests.whole.pictures import opened
-from tests.whole.service import Api, Service
+from tests.whole.service import NO_TLS, Api, Service, free_port
 
 StartWorker = Callable[..., Service]
 
@@ -119,3 +121,26 @@ def test_a_job_survives_the_kill_of_the_worker_that_serve_started(service: Servi
     assert wait_for_end(api, job)["status"] == "complete"
     assert f'"job":"{job}","delivery":2' in service.log()
     assert is_soon(lambda: not before & set(service.pids()))
+
+
+def test_a_worker_whose_slot_broke_is_told_to_be_started_again(api_alone: Service, start_worker: StartWorker) -> None:
+    """What cannot even be read as a job ends the slot that takes it: nothing in the worker would begin another."""
+    port = free_port()
+    start_worker(METRICS_PORT=str(port))
+
+    def is_alive() -> bool:
+        with suppress(httpx.ConnectError):  # it takes the port a moment after it is ready
+            return httpx.get(f"http://127.0.0.1:{port}/health/live", verify=NO_TLS, timeout=30).status_code == 200
+        return False
+
+    assert is_soon(is_alive)
+    stream = "{cz}:jobs:paid"
+    with redis.Redis.from_url(api_alone.environment["REDIS_URL"]) as valkey:
+        valkey.hset("{cz}:job:broken", "job", b"not a job")
+        with suppress(redis.ResponseError):  # the group is there already
+            valkey.xgroup_create(stream, "workers", "0", mkstream=True)
+        entry = valkey.xadd(stream, {"id": "broken", "account": "nobody", "cost": "1"})
+        assert is_soon(lambda: not is_alive())
+        valkey.xack(stream, "workers", entry)
+        valkey.xdel(stream, entry)
+        valkey.delete("{cz}:job:broken")
