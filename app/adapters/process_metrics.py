@@ -3,8 +3,11 @@
 The latter cost nothing until then, and are exact at that moment.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -16,6 +19,9 @@ from app.adapters.redis_limiter import RedisLimiter
 from app.ports.jobs import JobsUnavailable, Lane, LaneState
 from app.service.encoders import Encoders
 from app.service.results import Results
+
+#: A Redis that is slow must not keep the rest from those who look why.
+_LANES_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,10 +43,10 @@ class ProcessMetrics:
 
     async def read(self) -> list[Family]:
         """Look at everything; the lanes, for which Redis is asked, have no samples where it does not answer."""
-        try:
-            lanes = await self.jobs.lanes()
-        except JobsUnavailable:
-            lanes = {}
+        lanes: Mapping[Lane, LaneState] = {}
+        with suppress(JobsUnavailable, TimeoutError):
+            async with asyncio.timeout(_LANES_S):
+                lanes = await self.jobs.lanes()
         return take_families(
             (*self.meter.registry.collect(), *self._of_encoders(), *self._of_redis(), *_of_lanes(lanes))
         )

@@ -5,6 +5,8 @@ memory file that results are written into, come as file descriptors beside the f
 event loop's side imports it.
 """
 
+from typing import Annotated
+
 import msgspec
 
 from pixels.formats import FormatName
@@ -33,6 +35,10 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     granted_bytes: int
 
 
+#: A process that runs somebody else's code may tell anything; what is no number would spoil every sum that it is in.
+_Amount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+
+
 class Done(msgspec.Struct, frozen=True, tag="done"):
     """The result's facts; its `size` bytes are in the result file. Times in milliseconds."""
 
@@ -42,10 +48,10 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     height: int
     quality: int
     original_returned: bool
-    distance: float | None
-    decode_ms: float
-    search_ms: float
-    encode_ms: float
+    distance: _Amount | None
+    decode_ms: _Amount
+    search_ms: _Amount
+    encode_ms: _Amount
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

@@ -6,10 +6,12 @@ import signal
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from app.errors import ServiceError
 from app.service.buffers import BufferPool, SharedBuffer
+from app.service.encode_protocol import Done, Reply
 from app.service.encoders import Encoders
 from pixels.options import Limits, Options
 from tests.whole.pictures import encoded, noise, opened, photo
@@ -221,3 +223,13 @@ def test_a_buffer_pool_lends_no_more_than_its_bound_and_takes_back() -> None:
             again.write(memoryview(bytes(2000)))
         pool.take_back(again)
         pool.take_back(second)
+
+
+@pytest.mark.parametrize("told", [float("nan"), float("inf"), -1.0])
+@pytest.mark.parametrize("name", ["distance", "decode_ms", "search_ms", "encode_ms"])
+def test_what_is_no_amount_is_no_answer_of_an_encode_process(name: str, told: float) -> None:
+    """A process that says so is killed: the number would be in every sum of the metrics from then on."""
+    done = Done(1, "webp", 1, 1, 80, False, 1.2, 1.0, 1.0, 1.0)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(done), type=Reply) == done
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.msgpack.decode(msgspec.msgpack.encode(msgspec.structs.replace(done, **{name: told})), type=Reply)

@@ -297,6 +297,7 @@ def test_a_job_whose_workers_die_three_times_fails_and_blocks_nobody(redis_addre
             assert found is not None
             assert found.failure is not None
             assert (found.state, found.failure.code) == ("failed", "compression_failed")
+            assert jobs.poisoned == 1
             assert [delivery.job for delivery in await deliveries.due(most=10, lease_s=60)] == [found]
             assert not await jobs.finish(claim, OUTCOME, took_s=1)
             assert await jobs.depth() == {"paid": 1, "free": 0}
