@@ -32,7 +32,7 @@ _BATCHES, _CALLS = 41, 2000
 def count_one(meter: Meter) -> None:
     """Count what one plain JPEG request makes, and do what it does for traces that are off."""
     meter.count_request("/api/v1/compress", 200, took_s=0.02, bytes_in=168_500, bytes_out=150_000, refusal=None)
-    stages: Final = {"queue": 0.2, "decode": 3.0, "search": 0.0, "encode": 9.0}
+    stages: Final = {"queue": 0.2, "handover": 0.5, "decode": 3.0, "search": 0.0, "encode": 9.0}
     meter.count_encode(
         "jpeg",
         stages_ms=stages,  # type: ignore[arg-type]  # its keys are literals

@@ -6,13 +6,14 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from app.adapters.embedded import EmbeddedValkey
 from app.adapters.metric_families import Family
+from app.ports.meter import Stage
 from app.settings import Settings
 from app.wiring import assemble
 from tests.conftest import make_short_folder
@@ -123,3 +124,8 @@ def test_what_is_scraped_is_the_port_of_the_metrics() -> None:
     (rule,) = policy["spec"]["ingress"]
     assert [port["port"] for port in rule["ports"]] == [endpoint["port"]]
     assert policy["spec"]["podSelector"] == monitor["spec"]["selector"]
+
+
+def test_the_docs_tell_every_stage() -> None:
+    (told,) = re.findall(r"^\| `compressorize_stage_seconds` \|.*$", DOCS, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", told.split("|")[3]) == list(get_args(Stage))

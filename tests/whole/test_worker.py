@@ -133,14 +133,14 @@ def test_a_worker_whose_slot_broke_is_told_to_be_started_again(api_alone: Servic
             return httpx.get(f"http://127.0.0.1:{port}/health/live", verify=NO_TLS, timeout=30).status_code == 200
         return False
 
-    assert is_soon(is_alive)
+    assert is_soon(is_alive, within_s=60)
     stream = "{cz}:jobs:paid"
     with redis.Redis.from_url(api_alone.environment["REDIS_URL"]) as valkey:
         valkey.hset("{cz}:job:broken", "job", b"not a job")
         with suppress(redis.ResponseError):  # the group is there already
             valkey.xgroup_create(stream, "workers", "0", mkstream=True)
         entry = valkey.xadd(stream, {"id": "broken", "account": "nobody", "cost": "1"})
-        assert is_soon(lambda: not is_alive())
+        assert is_soon(lambda: not is_alive(), within_s=60)
         valkey.xack(stream, "workers", entry)
         valkey.xdel(stream, entry)
         valkey.delete("{cz}:job:broken")
