@@ -41,6 +41,8 @@ def main() -> None:
     spec = read_spec(MANIFESTS[arguments.manifest])
     most = min(spec.most, arguments.most)
     bounded = msgspec.structs.replace(spec, most=most)
+    # Of what is run, not of what the checkout has become meanwhile.
+    commit = describe_commit()
     try:
         runs = [_run(name, bounded, arguments) for name in ("autoscaled", f"{spec.least} pods", f"{most} pods")]
     except NoQuota as error:
@@ -49,7 +51,7 @@ def main() -> None:
         about=_ABOUT,
         command=shlex.join(["python", "-m", "perf.scaling", *sys.argv[1:]]),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        commit=describe_commit(),
+        commit=commit,
         machine=describe_machine(),
         manifest=arguments.manifest,
         factor=arguments.factor,
@@ -112,8 +114,8 @@ def _tell(one: RunResult) -> str:
     return (
         f"{one.name}: drained in {one.drained_s:.0f} s for {one.pod_s:.0f} pod-seconds, {one.tail_pod_s:.0f} more "
         f"after it; longest wait {one.longest_wait_s:.0f} s; {one.jobs} jobs, {one.complete} complete, "
-        f"{one.lost} lost, {one.ended_twice} ended twice; {one.terminated} pods told to end, "
-        f"{one.handed_back} jobs handed back"
+        f"{one.lost} lost, {one.ended_twice} ended twice; "
+        f"{one.terminated} pods told to end, {one.handed_back} jobs handed back"
     )
 
 

@@ -24,6 +24,8 @@ _SUBMITTERS: Final = 4
 _OPTIONS: Final = {"quality": "75", "format": "avif"}
 _LOOK_EVERY_S: Final = 0.1
 _READY_WITHIN_S: Final = 300.0
+#: A job that has left the queue is in its worker's log soon after.
+_LOGGED_WITHIN_S: Final = 10.0
 #: Until everything must be over, in real seconds: nothing is as slow as that.
 _GIVE_UP_S: Final = 1200.0
 #: Returns how many pods there shall be: of cluster time, how many there are to be now, and the depth of the queue.
@@ -128,7 +130,7 @@ def run(
             pod_s, tail_pod_s = (pod_s, tail_pod_s + spent) if drained_at else (pod_s + spent, tail_pod_s)
             looked_at = now
             if (now - begun_at) * factor >= len(moments) * SYNC_S:
-                depth = sum(queue.xlen(lane) for lane in _LANES)
+                depth = _depth(queue)
                 moments.append(Moment(round((now - begun_at) * factor, 1), depth, pods.wanted, pods.ready))
                 decided = decide((now - begun_at) * factor, pods.wanted, depth)
                 terminated += max(0, pods.wanted - decided)
@@ -136,7 +138,7 @@ def run(
                 if not drained_at and burst.done():
                     drained_at = _find_end(pods, burst.result())
     jobs = [*burst.result(), *trickle]
-    ended = _wait_for_all(pods, jobs)
+    ended = _wait_for_all(pods, jobs, queue)
     complete = sum(source.status(job) == "complete" for job in jobs)
     return RunResult(
         name=name,
@@ -160,14 +162,21 @@ def _find_end(pods: Pods, jobs: list[Job]) -> float:
     return max(ended[job.id][-1] for job in jobs) if all(job.id in ended for job in jobs) else 0.0
 
 
-def _wait_for_all(pods: Pods, jobs: list[Job]) -> dict[str, list[float]]:
-    """Wait until every job has ended, or half a minute; return when each did."""
-    end = time.monotonic() + 30
+def _wait_for_all(pods: Pods, jobs: list[Job], queue: redis.Redis) -> dict[str, list[float]]:
+    """Wait until every job has ended, or the queue is empty and none more does; return when each did."""
+    last_seen_at = time.monotonic()
+    end = last_seen_at + _GIVE_UP_S
     while True:
-        ended = _read_ends(pods)
-        if all(job.id in ended for job in jobs) or time.monotonic() > end:
+        ended, now = _read_ends(pods), time.monotonic()
+        if _depth(queue):
+            last_seen_at = now
+        if all(job.id in ended for job in jobs) or now - last_seen_at > _LOGGED_WITHIN_S or now > end:
             return ended
         time.sleep(_LOOK_EVERY_S)
+
+
+def _depth(queue: redis.Redis) -> int:
+    return sum(int(queue.xlen(lane)) for lane in _LANES)
 
 
 def _read_ends(pods: Pods) -> dict[str, list[float]]:
