@@ -1,8 +1,11 @@
 """Two hosts with one Redis and one S3 server are one service, and one of them may go without a word."""
 
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import httpx
 import pytest
@@ -97,6 +100,15 @@ def test_an_idempotency_key_holds_over_both(clients: list[Api], data: bytes, sta
     assert len(jobs) == 1
     other = clients[1].compress(data, **QUICK, headers={"Idempotency-Key": f"for {status}"})
     assert error_of(other)[:2] == (409, "idempotency_conflict")
+
+
+def test_the_page_on_operations_names_every_key_of_redis(fleet: Fleet) -> None:
+    """By now most of them are there: whoever backs up by that page misses none."""
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    named = re.findall(r"`((?:\{cz\}:|rl:)[^`]+)`", page.partition("## Backup")[2])
+    names = fleet.wire.centre.run(lambda: [name.decode() for name in fleet.redis.client().scan_iter()])
+    assert len(names) > 10
+    assert [name for name in names if not any(fnmatchcase(name, one) for one in named)] == []
 
 
 def test_a_host_that_is_lost_costs_nothing_that_was_acknowledged(fleet: Fleet, clients: list[Api]) -> None:
