@@ -9,6 +9,7 @@ often.
 import argparse
 import os
 import shlex
+import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -38,6 +39,8 @@ _DRAIN_S: Final = 125
 def main() -> None:
     """Run the burst with each number of pods; print, and write what was found."""
     arguments = _parse()
+    # So that pods and their control groups end with it.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     spec = read_spec(MANIFESTS[arguments.manifest])
     most = min(spec.most, arguments.most)
     bounded = msgspec.structs.replace(spec, most=most)
@@ -130,7 +133,7 @@ def _parse() -> argparse.Namespace:
     add(
         "--every",
         type=float,
-        default=0.5,
+        default=1.0,
         metavar="S",
         help="real seconds between jobs of the trickle (%(default)s)",
     )
