@@ -34,6 +34,6 @@ def draw(result: Result, path: Path) -> None:
             pods.set_ylabel("pods")
             pods.spines["right"].set_visible(True)
             handles = [*panel.get_legend_handles_labels()[0], *pods.get_legend_handles_labels()[0]]
-            panel.legend(handles=handles, loc="upper right")
+        figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
         panels[-1].set_xlabel(f"seconds of cluster time ({result.factor:g} in a real second)")
         save(figure, path)
