@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test faults fleet memory fuzz audit test-servers lint format bench bench-against bench-beside stages load peers \
+.PHONY: run test faults fleet memory fuzz audit test-servers lint format bench bench-against bench-beside stages growth load peers \
 	quality scaling image image-test k8s-check lock clean
 .DEFAULT_GOAL := run
 
@@ -72,6 +72,10 @@ bench-beside: $(VENV)/.ready-dev
 # Where the time of a request goes, by kind of work; writes perf/results/stages.json and .svg.
 stages: $(VENV)/.ready-dev
 	@$(BIN)/python -m perf.stages --publish $(ARGS)
+
+# How cost grows with megapixels, encode processes and requests: ten minutes each, or so; see perf/GROWTH.md.
+growth: $(VENV)/.ready-dev
+	@for each in megapixels processes memory; do $(BIN)/python -m perf.growth $$each --publish $(ARGS) || exit 1; done
 
 # A scenario of perf/load against a service of its own: make load ARGS="overload --json load.json"; see perf/LOAD.md.
 load: $(VENV)/.ready-dev

@@ -1,0 +1,104 @@
+"""Images a second with two encode processes over one, by services that are asked in turn."""
+
+import os
+import statistics
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from perf.bare import photograph
+from perf.running import NO_REUSE, RunningService
+from perf.growth.result import Curve, Finding, Growth, Point
+
+#: The picture's sides, the form's fields, and requests of a turn for each process.
+WORKS: Final[dict[str, tuple[tuple[int, int], dict[str, str], int]]] = {
+    "JPEG q75, 0.7 MP": ((1000, 667), {"quality": "75"}, 100),
+    "JPEG smart, 0.7 MP": ((1000, 667), {}, 12),
+    "WebP q75, 0.7 MP": ((1000, 667), {"format": "webp", "quality": "75"}, 16),
+    "AVIF q60, 0.7 MP": ((1000, 667), {"format": "avif", "quality": "60"}, 8),
+    "JPEG q75, 6 MP": ((3000, 2000), {"quality": "75"}, 12),
+}
+#: Enough that every process has its next request waiting.
+_CLIENTS_A_PROCESS: Final = 3
+_COUNTS: Final = (1, 2)
+_LEAST_GAIN: Final = 1.85
+#: A turn in which others had more than this of one core says more about them.
+_MOST_FOREIGN: Final = 0.15
+_TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def measure(rounds: int) -> Growth:
+    """Let a service of one process and one of two do the same, in turn; the ratio is of neighbouring turns."""
+    gains: dict[str, list[float]] = {title: [] for title in WORKS}
+    speeds: dict[tuple[str, int], list[float]] = {(title, count): [] for title in WORKS for count in _COUNTS}
+    cpu_ratios: dict[str, list[float]] = {title: [] for title in WORKS}
+    disturbed = 0
+    with ExitStack() as stack:
+        services = {
+            count: stack.enter_context(RunningService(NO_REUSE | {"ENCODE_PROCESSES": str(count)})) for count in _COUNTS
+        }
+        for number in range(rounds + 1):
+            for title, (sides, fields, requests) in WORKS.items():
+                source = photograph(*sides)
+                turns = {
+                    count: _ask(services[count], source, fields, requests=requests, processes=count)
+                    for count in (_COUNTS if number % 2 else reversed(_COUNTS))
+                }
+                if number == 0:
+                    continue  # it warms up
+                cpu_ratios[title].append(turns[1][2] / turns[2][2])
+                if max(foreign for _, foreign, _ in turns.values()) > _MOST_FOREIGN:
+                    disturbed += 1
+                    continue
+                gains[title].append(turns[2][0] / turns[1][0])
+                for count, (speed, _, _) in turns.items():
+                    speeds[title, count].append(speed)
+    quiet = [title for title in WORKS if gains[title]]
+    return Growth.now(
+        "processes",
+        at="encode processes",
+        value="images/s",
+        curves=[Curve(title, [Point.of(count, speeds[title, count]) for count in _COUNTS]) for title in quiet],
+        findings=[
+            Finding(f"{title}: images/s of two over one", round(statistics.median(gains[title]), 3), _LEAST_GAIN, True)
+            for title in quiet
+        ],
+        notes=[
+            *(
+                f"{title}: {min(gains[title]):.2f}-{max(gains[title]):.2f} in {len(gains[title])} rounds"
+                if gains[title]
+                else f"{title}: no round was left alone by other processes"
+                for title in WORKS
+            ),
+            *(
+                f"{title}: CPU a request of one over two {statistics.median(ratios):.2f} "
+                f"({min(ratios):.2f}-{max(ratios):.2f}), all rounds"
+                for title, ratios in cpu_ratios.items()
+            ),
+            f"{disturbed} of {rounds * len(WORKS)} rounds left out: others had more than {_MOST_FOREIGN:.0%} of a core",
+        ],
+    )
+
+
+def _ask(
+    service: RunningService, source: bytes, fields: dict[str, str], *, requests: int, processes: int
+) -> tuple[float, float, float]:
+    """Return images a second, the cores that neither the service nor we had, and the service's CPU a request."""
+    total, clients = requests * processes, _CLIENTS_A_PROCESS * processes
+    total -= total % clients
+    begun_s, ours_s, busy_s = time.perf_counter(), time.process_time(), _read_busy_s()
+    service_s = service.cpu_s()
+    service.compress_many(source, fields, requests=total, clients=clients)
+    took_s = time.perf_counter() - begun_s
+    service_s = service.cpu_s() - service_s
+    foreign_s = _read_busy_s() - busy_s - service_s - (time.process_time() - ours_s)
+    return total / took_s, foreign_s / took_s, service_s / total
+
+
+def _read_busy_s() -> float:
+    """Return the seconds that all cores have been busy, or taken by the host, since the machine started."""
+    user, nice, system, _, _, interrupts, soft, stolen = map(
+        int, Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]
+    )
+    return (user + nice + system + interrupts + soft + stolen) * _TICK_S
