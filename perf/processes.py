@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -50,7 +50,16 @@ def rss_bytes(root: int) -> int:
 
     A page that several processes share counts for each of them, so this is more than they take from the machine.
     """
-    return sum(_resident(tree(root)))
+    return sum(resident_each(tree(root)).values())
+
+
+def resident_each(pids: Iterable[int]) -> dict[int, int]:
+    """Bytes that each of these processes has in RAM; those that have ended are left out."""
+    found = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            found[pid] = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    return found
 
 
 def _cpu_s_each(pids: Iterable[int]) -> dict[int, float]:
@@ -59,14 +68,6 @@ def _cpu_s_each(pids: Iterable[int]) -> dict[int, float]:
         with contextlib.suppress(OSError):  # it ended meanwhile
             found[pid] = time.clock_gettime((~pid << _CLOCK_BITS) | _SCHEDULED_TIME)
     return found
-
-
-def _resident(pids: set[int]) -> Iterator[int]:
-    for pid in pids:
-        try:
-            yield int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
-        except OSError:
-            continue
 
 
 class Watch:
@@ -111,7 +112,7 @@ class Watch:
         while True:
             pids = tree(self._root)
             self._latest_s.update(_cpu_s_each(pids))
-            self.peak_rss_bytes = max(self.peak_rss_bytes, sum(_resident(pids)))
+            self.peak_rss_bytes = max(self.peak_rss_bytes, sum(resident_each(pids).values()))
             if is_over:
                 return
             is_over = self._over.wait(_SAMPLE_S)
