@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test faults fleet memory fuzz audit test-servers lint format bench bench-against bench-beside stages growth load peers \
-	quality scaling image image-test k8s-check lock clean
+.PHONY: run test faults fleet memory fuzz audit test-servers lint format bench bench-against bench-beside stages growth load \
+	peers quality scaling image image-test k8s-check lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.ready

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from perf.bare import photograph
-from perf.running import NO_REUSE, RunningService
 from perf.growth.result import Curve, Finding, Growth, Point
+from perf.running import NO_REUSE, RunningService
 
 SIZES_MP: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 24.0, 40.0)
 FIXED: Final = {"jpeg": "75", "webp": "75", "avif": "60"}

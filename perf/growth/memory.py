@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from perf.bare import photograph
+from perf.growth.result import Curve, Finding, Growth, Point
 from perf.processes import resident_each, tree
 from perf.running import NO_REUSE, RunningService
-from perf.growth.result import Curve, Finding, Growth, Point
 
 CHECKPOINTS: Final = (1_000, 2_000, 5_000, 10_000)
 #: Small, so that ten thousand take minutes; of many sizes, so that memory is asked for in many pieces.

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from perf.bare import photograph
-from perf.running import NO_REUSE, RunningService
 from perf.growth.result import Curve, Finding, Growth, Point
+from perf.running import NO_REUSE, RunningService
 
 #: The picture's sides, the form's fields, and requests of a turn for each process.
 WORKS: Final[dict[str, tuple[tuple[int, int], dict[str, str], int]]] = {
