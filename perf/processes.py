@@ -13,6 +13,7 @@ _SAMPLE_S: Final = 0.25
 #: The kernel's number for the clock of a process is made of these and its id (include/linux/posix-timers.h).
 _CLOCK_BITS: Final = 3
 _SCHEDULED_TIME: Final = 2
+_TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -43,6 +44,15 @@ def cpu_s(root: int) -> float:
 def sum_cpu_s(pids: Iterable[int]) -> float:
     """Seconds that these processes have spent on a processor, as `cpu_s` counts; one that has ended counts nothing."""
     return sum(_cpu_s_each(pids).values())
+
+
+def machine_busy_s() -> float:
+    """Seconds that the cores of this machine have been busy with anything, or were taken by its host, since it started.
+
+    What is left of a difference after one's own processes is what others had.
+    """
+    user, nice, system, _, _, interrupts, soft, stolen = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + interrupts + soft + stolen) / _TICKS_A_SECOND
 
 
 def rss_bytes(root: int) -> int:
@@ -82,6 +92,8 @@ class Watch:
         Seconds on a processor.
     peak_rss_bytes
         The most that was seen, as `rss_bytes` counts.
+    took_s, machine_s
+        Seconds between entering and leaving, and those that the machine's cores were busy meanwhile, with whatever.
     """
 
     def __init__(self, root: int) -> None:
@@ -89,6 +101,7 @@ class Watch:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look_on, daemon=True)
         self.peak_rss_bytes = 0
+        self.took_s = self.machine_s = 0.0
 
     @property
     def cpu_s(self) -> float:
@@ -96,6 +109,7 @@ class Watch:
         return sum(spent_s - self._before_s.get(pid, 0.0) for pid, spent_s in self._latest_s.items())
 
     def __enter__(self) -> Self:
+        self._begun_s, self._machine_before_s = time.monotonic(), machine_busy_s()
         self._before_s = _cpu_s_each(tree(self._root))
         self._latest_s = dict(self._before_s)
         self._thread.start()
@@ -106,6 +120,7 @@ class Watch:
     ) -> None:
         self._over.set()
         self._thread.join()
+        self.took_s, self.machine_s = time.monotonic() - self._begun_s, machine_busy_s() - self._machine_before_s
 
     def _look_on(self) -> None:
         is_over = False

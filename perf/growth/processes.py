@@ -1,14 +1,13 @@
 """Images a second with two encode processes over one, by services that are asked in turn."""
 
-import os
 import statistics
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Final
 
 from perf.bare import photograph
 from perf.growth.result import Curve, Finding, Growth, Point
+from perf.processes import machine_busy_s
 from perf.running import NO_REUSE, RunningService
 
 #: The picture's sides, the form's fields, and requests of a turn for each process.
@@ -25,7 +24,6 @@ _COUNTS: Final = (1, 2)
 _LEAST_GAIN: Final = 1.85
 #: A turn in which others had more than this of one core says more about them.
 _MOST_FOREIGN: Final = 0.15
-_TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def measure(rounds: int) -> Growth:
@@ -87,18 +85,10 @@ def _ask(
     """Return images a second, the cores that neither the service nor we had, and the service's CPU a request."""
     total, clients = requests * processes, _CLIENTS_A_PROCESS * processes
     total -= total % clients
-    begun_s, ours_s, busy_s = time.perf_counter(), time.process_time(), _read_busy_s()
+    begun_s, ours_s, busy_s = time.perf_counter(), time.process_time(), machine_busy_s()
     service_s = service.cpu_s()
     service.compress_many(source, fields, requests=total, clients=clients)
     took_s = time.perf_counter() - begun_s
     service_s = service.cpu_s() - service_s
-    foreign_s = _read_busy_s() - busy_s - service_s - (time.process_time() - ours_s)
+    foreign_s = machine_busy_s() - busy_s - service_s - (time.process_time() - ours_s)
     return total / took_s, foreign_s / took_s, service_s / total
-
-
-def _read_busy_s() -> float:
-    """Return the seconds that all cores have been busy, or taken by the host, since the machine started."""
-    user, nice, system, _, _, interrupts, soft, stolen = map(
-        int, Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]
-    )
-    return (user + nice + system + interrupts + soft + stolen) * _TICK_S

@@ -81,6 +81,7 @@ def _doubt(phases: Iterable[PhaseResult]) -> Iterator[str]:
         yield (
             f"- generator in {phase.name}: {phase.generator_cpu_s:.2f} s of CPU, busiest process "
             f"{phase.generator_busy_share:.0%}; lag p99 {max(one.lag_p99_ms for one in phase.streams):.1f} ms"
+            + ("" if phase.others_cores is None else f"; other programs {phase.others_cores:.2f} cores")
         )
         yield from (f"- **{phase.name} is not valid**: {doubt}" for doubt in phase.doubts)
 

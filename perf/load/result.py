@@ -90,6 +90,8 @@ class PhaseResult(msgspec.Struct, frozen=True, kw_only=True):
         Of all processes that made the load.
     generator_busy_share
         Of one core, by the busiest of them.
+    others_cores
+        Cores that neither the service nor what made the load had, on average; None where the service's are not known.
     doubts
         Why the figures are not the service's; none: the phase is valid.
     """
@@ -101,6 +103,7 @@ class PhaseResult(msgspec.Struct, frozen=True, kw_only=True):
     generator_cpu_s: float
     generator_busy_share: float
     doubts: list[str]
+    others_cores: float | None = None
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

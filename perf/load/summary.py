@@ -20,6 +20,8 @@ _MOST_LAG_SHARE: Final = 0.1
 _MOST_LAG_MS: Final = 5.0
 #: A process that is busier than this reads answers late, however punctually it sends.
 _MOST_BUSY_SHARE: Final = 0.85
+#: Where others have more of the machine that is measured, its figures are theirs too.
+_MOST_OTHERS_CORES: Final = 0.2
 
 
 def summarise_phase(
@@ -38,8 +40,12 @@ def summarise_phase(
     doubts = [f"{result.name}: {doubt}" for result in results if (doubt := _doubt_lag(result))]
     if busiest > _MOST_BUSY_SHARE:
         doubts.append(f"a generating process was busy for {busiest:.0%} of the time")
-    cost = None
+    generator_cpu_s = sum(one.cpu_s for one in every)
+    cost = others_cores = None
     if watch is not None:
+        others_cores = round(max(0.0, watch.machine_s - watch.cpu_s - generator_cpu_s) / watch.took_s, 2)
+        if others_cores > _MOST_OTHERS_CORES:
+            doubts.append(f"other programs had {others_cores:.1f} cores of this machine")
         accepted = sum(result.accepted.count for result in results if result.accepted)
         each_ms = round(1e3 * watch.cpu_s / accepted, 3) if accepted else None
         cost = Cost(cpu_s=round(watch.cpu_s, 3), cpu_ms_per_accepted=each_ms, peak_rss_bytes=watch.peak_rss_bytes)
@@ -48,9 +54,10 @@ def summarise_phase(
         duration_s=duration_s,
         streams=results,
         service=cost,
-        generator_cpu_s=round(sum(one.cpu_s for one in every), 3),
+        generator_cpu_s=round(generator_cpu_s, 3),
         generator_busy_share=round(busiest, 3),
         doubts=doubts,
+        others_cores=others_cores,
     )
 
 

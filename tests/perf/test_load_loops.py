@@ -1,6 +1,7 @@
 """Load is what was asked for, and latency is charged from when a request was due."""
 
 import asyncio
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -135,6 +136,15 @@ def test_a_generator_that_was_busy_makes_the_phase_invalid():
     stream = Stream(name="a", key="", mix=MIXES["plain-jpeg"], load=Closed(1), seed="1", is_unique=False)
     told = summarise_phase("p", [stream], {"a": [Sent(Samples(), 9.0, 0.9)]}, duration_s=10, watch=None)
     assert told.doubts
+
+
+@pytest.mark.parametrize(("machine_s", "others_cores"), [(12.5, 0.15), (20.0, 0.9)])
+def test_a_machine_that_others_use_makes_a_phase_invalid(machine_s, others_cores):
+    stream = Stream(name="a", key="", mix=MIXES["plain-jpeg"], load=Closed(1), seed="1", is_unique=False)
+    watch = SimpleNamespace(cpu_s=10.0, machine_s=machine_s, took_s=10.0, peak_rss_bytes=1)
+    told = summarise_phase("p", [stream], {"a": [Sent(Samples(), 1.0, 0.1)]}, duration_s=10, watch=watch)
+    assert told.others_cores == others_cores
+    assert bool(told.doubts) == (others_cores > 0.2)
 
 
 def test_an_answer_that_makes_no_sense_is_a_failure():

@@ -150,6 +150,8 @@ def test_the_memory_and_cpu_of_a_tree_are_watched():
     assert watch.peak_rss_bytes > 60_000_000
     assert spent_s > living_s
     assert spent_s > 0.2
+    assert watch.took_s > 0.2
+    assert watch.machine_s > 0.9 * spent_s
 
 
 def test_a_wrong_key_is_told_before_the_run(polite):
