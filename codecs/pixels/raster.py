@@ -56,13 +56,23 @@ def hold(image: Any, *, with_metadata: bool = False) -> Raster:
         image = image.copy_memory()
     height, width, bands = image.get("height"), image.get("width"), image.get("bands")
     samples = np.frombuffer(image.write_to_memory(), _SAMPLES[image.get("format")])
-    samples.flags.writeable = False
     samples = samples.reshape((height, width) if bands == 1 else (height, width, bands))
     if with_metadata:
+        samples.flags.writeable = False
         return Raster(image, samples)
-    held = pyvips.Image.new_from_memory(samples, width, height, bands, image.get("format"))
-    held = held.copy(interpretation=image.get("interpretation"))
+    raster = share(samples, image.get("interpretation"))
+    held = raster.image
     for name in _FRAMES:
         if image.get_typeof(name):
             held.set_type(image.get_typeof(name), name, image.get(name))
-    return Raster(held, samples)
+    return raster
+
+
+def share(samples: npt.NDArray[Any], interpretation: str) -> Raster:
+    """Let libvips read the samples of an array, uint8 or uint16, which nobody may write to any more."""
+    height, width = samples.shape[:2]
+    samples.flags.writeable = False
+    bands = samples.shape[2] if samples.ndim == 3 else 1
+    depth = next(name for name, dtype in _SAMPLES.items() if dtype == samples.dtype)
+    image = pyvips.Image.new_from_memory(samples, width, height, bands, depth)
+    return Raster(image.copy(interpretation=interpretation), samples)
