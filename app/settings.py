@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from pixels.options import Limits
+from pixels.options import JpegEncoder, Limits
 
 MB = 1024 * 1024
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     encode_deadline_s: Seconds = 20.0
     #: The butteraugli 3-norm that `quality=smart` aims at: below 1, a difference is hard to see side by side.
     smart_distance: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.2
+    #: What makes a JPEG at a quality that is a number: libjpeg-turbo, or smart's encoder, in fewer bytes and more time.
+    jpeg_encoder: JpegEncoder = "fast"
     #: For so long `smart` may look for the quality; then the best so far is the answer.
     smart_search_s: Seconds = 6.0
     #: Address space of one encode process, bytes.

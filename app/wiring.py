@@ -195,6 +195,7 @@ def assemble(settings: Settings) -> Parts:
         reuse,
         results,
         smart_distance=settings.smart_distance,
+        jpeg_encoder=settings.jpeg_encoder,
         keeps_results=settings.keep_sync_results,
         keep_s=settings.result_ttl_s,
         tracer=eyes.tracer,

@@ -56,7 +56,9 @@ def run(
     except ServiceError as error:
         raise click.UsageError(error.message) from None
     work = _plan([Path(name) for name in inputs], output)
-    options = msgspec.structs.replace(options, smart_distance=settings.smart_distance)
+    options = msgspec.structs.replace(
+        options, smart_distance=settings.smart_distance, jpeg_encoder=settings.jpeg_encoder
+    )
     failed = 0
     with Progress(
         TextColumn("{task.description}"),

@@ -17,7 +17,7 @@ from app.service.encoders import Encoded, Encoders
 from app.service.results import Results
 from app.service.reuse import CacheState, Reuse
 from app.service.upload import Upload
-from pixels.options import Options
+from pixels.options import JpegEncoder, Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ class Compressor:
         results: Results,
         *,
         smart_distance: float,
+        jpeg_encoder: JpegEncoder,
         keeps_results: bool,
         keep_s: float,
         tracer: Tracer = UNTRACED,
@@ -77,6 +78,7 @@ class Compressor:
         self._reuse = reuse
         self._results = results
         self._smart_distance = smart_distance
+        self._jpeg_encoder = jpeg_encoder
         self._keeps_results = keeps_results
         self._keep_s = keep_s
 
@@ -144,7 +146,7 @@ class Compressor:
         return msgspec.structs.replace(job, state="complete", finished=now, expires=now + self._keep_s, outcome=outcome)
 
     def _make_job(self, upload: Upload, options: Options, account: str, lane: Lane, webhook_url: str) -> Job:
-        options = msgspec.structs.replace(options, smart_distance=self._smart_distance)
+        options = msgspec.structs.replace(options, smart_distance=self._smart_distance, jpeg_encoder=self._jpeg_encoder)
         return Job(
             id=upload.parts.job_id,
             account=account,

@@ -40,6 +40,9 @@ from pixels.animated_webp import restore_frames
 from pixels.encode_png import encode_png
 from pixels.errors import ImageTooLarge
 from pixels.formats import FormatName
+from pixels.jpeg import Chroma, encode_draft, finish
+from pixels.options import JpegEncoder
+from pixels.raster import hold
 
 #: The longest side in pixels that a file of the format can have, or that its encoder writes.
 _MAX_SIDE: Final[dict[FormatName, int]] = {"jpeg": 65_500, "webp": 16_383, "avif": 16_384, "png": 2**31 - 1}
@@ -50,6 +53,8 @@ HOLD_GREY: Final[frozenset[FormatName]] = frozenset({"jpeg", "png"})
 #: libvips' flag for each kind of metadata.
 _KEEP: Final[dict[str, int]] = {"exif-data": 1, "xmp-data": 2, "iptc-data": 4, "icc-profile-data": 8}
 
+#: From here on JPEG keeps its chroma at full resolution, as libvips does by itself.
+_FULL_CHROMA_QUALITY: Final = 90
 _WEBP_EFFORT: Final = 4
 _SUBSAMPLE: Final = {"auto": "auto", "420": "on", "444": "off"}
 #: The effort of an AVIF by its pixels: what makes it smaller takes longer than anyone waits for a large one.
@@ -71,7 +76,7 @@ def check_side(name: FormatName, width: int, height: int) -> None:
         )
 
 
-def encode(image: Any, name: FormatName, quality: int, *, strip: bool) -> bytes:
+def encode(image: Any, name: FormatName, quality: int, *, strip: bool, jpeg_encoder: JpegEncoder = "fast") -> bytes:
     """Encode an image at a quality in the sense of the format's own users.
 
     Parameters
@@ -84,6 +89,8 @@ def encode(image: Any, name: FormatName, quality: int, *, strip: bool) -> bytes:
         palette's quality, and 100 for lossless.
     strip
         False writes the EXIF, XMP, IPTC and ICC that the image carries.
+    jpeg_encoder
+        Of `Options`; ``small`` holds the whole picture, where the others let rows stream.
 
     Raises
     ------
@@ -91,6 +98,10 @@ def encode(image: Any, name: FormatName, quality: int, *, strip: bool) -> bytes:
         The source broke while it was decoded, or the encoder refused the image.
     """
     keep = keep_flags(image, strip=strip)
+    if name == "jpeg" and jpeg_encoder == "small":
+        raster = hold(image, with_metadata=not strip)
+        chroma: Chroma = "420" if quality < _FULL_CHROMA_QUALITY else "444"
+        return finish(encode_draft(raster, quality, chroma), raster, keep=keep)
     if name == "jpeg":
         return bytes(image.jpegsave_buffer(Q=quality, quant_table=3, optimize_coding=True, keep=keep))
     if name == "webp":

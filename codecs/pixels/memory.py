@@ -35,7 +35,7 @@ _DEEP_AVIF: Final = 1.25
 _SAMPLES: Final = {"4:2:0": 1.5, "4:1:1": 1.5, "4:2:2": 2.0}
 _COEFFICIENT_BYTES: Final = 2
 _OPAQUE: Final[dict[FormatName, _Encoder]] = {
-    "jpeg": _Encoder(6.0, 6.0),
+    "jpeg": _Encoder(6.0, 10.0),
     "png": _Encoder(24.0, 26.0),
     "webp": _Encoder(5.8, 20.0),
     "avif": _Encoder(20.6, 20.6),
@@ -130,7 +130,7 @@ def _decoder_bytes(picture: Picture, size: tuple[int, int]) -> tuple[float, floa
 
 def _encoder_bytes_per_px(picture: Picture, target: FormatName, options: Options) -> float:
     encoder = (_TRANSLUCENT if picture.has_alpha else _OPAQUE)[target]
-    if options.quality is not None:
+    if options.quality is not None and (target != "jpeg" or options.jpeg_encoder == "fast"):
         return encoder.fixed
     return encoder.smart * (_DEEP_PNG if target == "png" and picture.is_deep else 1)
 

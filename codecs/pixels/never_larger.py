@@ -13,14 +13,17 @@ With format and size kept, a result is never larger than the source. If the enco
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from pixels import color
 from pixels.encode import encode
+from pixels.formats import FormatName
 from pixels.jpeg_source import estimate_quality, repack
 from pixels.load import Picture
+from pixels.options import JpegEncoder
 from pixels.rights import Rights
 from pixels.strip import NotStrippable, strip, strip_png
 
@@ -60,6 +63,7 @@ def settle(
     *,
     strip_metadata: bool,
     rights: Rights | None = None,
+    jpeg_encoder: JpegEncoder = "fast",
     measured: bool = False,
     missed: bool = False,
 ) -> Settled:
@@ -69,6 +73,8 @@ def settle(
     ----------
     rights
         What stays where metadata goes.
+    jpeg_encoder
+        Of `Options`.
     measured
         Whether the metric chose the quality. Then a little more bytes are well spent on no further loss.
     missed
@@ -92,7 +98,8 @@ def settle(
         return result
     if picture.format == "png" and quality == 100:
         return _settle_lossless(picture, encoded, render, rights, strip_metadata=strip_metadata)
-    return _settle_lower(picture, encoded, quality, render(8), strip=strip_metadata and rights is None)
+    again = partial(encode, strip=strip_metadata and rights is None, jpeg_encoder=jpeg_encoder)
+    return _settle_lower(picture, encoded, quality, render(8), again)
 
 
 def _keep(picture: Picture, rights: Rights | None, *, strip_metadata: bool) -> bytes | memoryview | None:
@@ -137,7 +144,9 @@ def _settle_lossless(
     return Settled(data, 100, original=True)
 
 
-def _settle_lower(picture: Picture, encoded: bytes, quality: int, image: Any, *, strip: bool) -> Settled:
+def _settle_lower(
+    picture: Picture, encoded: bytes, quality: int, image: Any, again: Callable[[Any, FormatName, int], bytes]
+) -> Settled:
     """Bisect for the highest quality that is no larger than the source; for large pictures, roughly."""
     image = image.copy_memory()
     best, best_quality = encoded, quality
@@ -147,7 +156,7 @@ def _settle_lower(picture: Picture, encoded: bytes, quality: int, image: Any, *,
         middle = (fits + too_high) // 2
         if not middle or middle == fits:
             break
-        attempt = encode(image, picture.format, middle, strip=strip)
+        attempt = again(image, picture.format, middle)
         if len(attempt) <= len(picture.data):
             fits, best, best_quality = middle, attempt, middle
         else:

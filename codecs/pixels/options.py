@@ -5,6 +5,8 @@ from typing import Literal
 import msgspec
 
 TargetFormat = Literal["auto", "jpeg", "png", "webp", "avif"]
+#: What makes a JPEG at a quality that is asked for: see `Options`.
+JpegEncoder = Literal["fast", "small"]
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -24,6 +26,9 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
         Where metadata is stripped, who made the picture and who may use it stays: see `rights`.
     smart_distance
         The butteraugli 3-norm that ``smart`` aims at, above 0. Below 1 a difference is hard to see side by side.
+    jpeg_encoder
+        What makes a JPEG at a quality that is a number: libjpeg-turbo, or ``smart``'s encoder, which takes about three
+        times as long for a fifth fewer bytes at equal looks.
     """
 
     format: TargetFormat = "auto"
@@ -33,6 +38,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     strip_metadata: bool = True
     smart_distance: float = 1.2
     keep_copyright: bool = False
+    jpeg_encoder: JpegEncoder = "fast"
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -127,7 +127,11 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
             # Rows stream: they are decoded while they are encoded.
             decoded = opened
             depth = 16 if target == "png" and options.quality == 100 else 8
-            made = Found(encode(render(depth), target, options.quality, strip=bare), options.quality, None)
+            made = Found(
+                encode(render(depth), target, options.quality, strip=bare, jpeg_encoder=options.jpeg_encoder),
+                options.quality,
+                None,
+            )
         settled = never_larger.Settled(made.data, made.quality, original=False)
         searched = time.perf_counter() if options.quality is None else decoded
         if target == picture.format and size == picture.upright_size:
@@ -138,6 +142,7 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
                 render,
                 strip_metadata=strip,
                 rights=rights,
+                jpeg_encoder=options.jpeg_encoder,
                 measured=made.distance is not None,
                 missed=made.distance is not None and made.distance > _MISSED * options.smart_distance,
             )

@@ -78,8 +78,8 @@ def _cut(way: Way) -> list[_Scan]:
 class _Coder:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
-        blocks = max(grid.size for grid in draft.grids)
-        room = max(draft.dc.size, scans.most_records(draft.values, blocks))
+        room = max(scans.most_records(draft.values, grid) for grid in draft.grids)
+        room = max(room, draft.dc.size)
         self._records: Records = np.empty(room, np.int32)
         self._waiting = np.empty(scans.WAITING_BITS, np.uint8)
 

@@ -45,9 +45,9 @@ class Values(NamedTuple):
     levels: npt.NDArray[np.int16]
 
 
-def most_records(values: Values, blocks: int) -> int:
-    """Return how many records a scan of so many blocks can take: beside the values, three runs of zeros and one end."""
-    return int(values.starts[-1]) + 4 * blocks + 1
+def most_records(values: Values, blocks: Numbers) -> int:
+    """Return how many records a scan can take: beside the values, for each block three runs of zeros and an end."""
+    return int(np.diff(values.starts)[blocks].sum()) + 4 * blocks.size + 1
 
 
 @kernel

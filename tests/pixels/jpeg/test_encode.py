@@ -10,6 +10,8 @@ from PIL import Image, ImageDraw
 
 from pixels import jpeg
 from pixels.butteraugli import Comparator
+from pixels.options import Options
+from pixels.pipeline import compress
 from pixels.raster import hold
 from tests.pixels import pictures
 
@@ -206,3 +208,19 @@ def test_metadata_is_what_libvips_writes():
     only_icc = pyvips.Image.new_from_buffer(jpeg.finish(draft, raster, keep=8), "")
     assert only_icc.get("icc-profile-data") == profile
     assert not only_icc.get_typeof("exif-data")
+
+
+@pytest.mark.parametrize(("quality", "sampling"), [(75, 0x22), (90, 0x11)])
+def test_a_quality_that_is_a_number_is_encoded_so_where_that_is_asked_for(quality, sampling):
+    """Fewer bytes, the same size and chroma as libjpeg's, and metadata as asked."""
+    source = pictures.encoded(pictures.photo(320, 240), "jpeg", quality=98, icc_profile=pictures.WIDE)
+    for strip in (True, False):
+        small, fast = (
+            compress(source, Options(quality=quality, strip_metadata=strip, jpeg_encoder=encoder))
+            for encoder in ("small", "fast")
+        )
+        assert len(small.data) < len(fast.data)
+        assert (small.quality, small.means, small.distance) == (quality, None, None)
+        assert components(small.data)[0][1] == components(fast.data)[0][1] == sampling
+        assert pictures.opened(small.data).info.get("icc_profile") == (None if strip else pictures.WIDE)
+        assert pictures.difference(pictures.opened(small.data), pictures.opened(fast.data)) < 4
