@@ -132,7 +132,7 @@ class _FullChromaStrip:
     def fill(self, rgb: Pixels, first_row: int, rows: int) -> None:
         self._rows = rows
         y, cb, cr = (plane[:rows] for plane in self._planes)
-        planes.convert(rgb, first_row, y, cb, cr)
+        planes.convert(_flatten(rgb), first_row, y, cb, cr)
 
     def quantise(self, luma: _Component, chroma: _Component) -> list[Coefficients]:
         y, cb, cr = self._planes
@@ -165,11 +165,11 @@ class _HalfChromaStrip:
         halves = [half[: with_halo // 2] for half in self._halves]
         sharp_cb, sharp_cr = (sharp[: with_halo // 2] for sharp in self._sharp)
         top = first_row - _HALO_ROWS
-        planes.convert(rgb, top, y, cb, cr)
+        planes.convert(_flatten(rgb), top, y, cb, cr)
         for full, half, sharp in zip((cb, cr), halves, (sharp_cb, sharp_cr), strict=True):
             planes.halve(full, half)
             planes.sharpen(half, self._half_row, sharp)
-        planes.correct_luma(rgb, top, (cb, cr), (sharp_cb, sharp_cr), self._rows_scratch, y)
+        planes.correct_luma(rgb.shape[1], (cb, cr), (sharp_cb, sharp_cr), self._rows_scratch, y)
 
     def quantise(self, luma: _Component, chroma: _Component) -> list[Coefficients]:
         y, cb, cr = self._quantisers
@@ -183,6 +183,10 @@ class _HalfChromaStrip:
 
 def _component(table: npt.NDArray[np.uint8], trade: float) -> _Component:
     return _Component(table.reshape(8, 8).astype(np.float32), (1 / table).astype(np.float32), trade)
+
+
+def _flatten(rgb: Pixels) -> Pixels:
+    return rgb.reshape(rgb.shape[0], -1)
 
 
 def _round_up(length: int, unit: int) -> int:

@@ -48,18 +48,24 @@ def relax(plane: Plane, top: int, blocks: tuple[int, int], steps: Plane, target:
             if 0 < free < 64:
                 for _ in range(_ROUNDS):
                     _quantise(plane, y, x, steps, block)
-                    _go_beyond(plane, y, x, target, block)
+                    if not _go_beyond(plane, y, x, target, block):
+                        break
 
 
 @inlined
-def _go_beyond(plane: Plane, y: int, x: int, target: Plane, block: Plane) -> None:
+def _go_beyond(plane: Plane, y: int, x: int, target: Plane, block: Plane) -> bool:
+    """Take over what lies beyond, and tell whether that changed anything."""
+    changed = False
     for v in range(8):
         for u in range(8):
             wanted = target[v, u]
             if wanted >= _WHITE:
-                plane[y + v, x + u] = max(wanted, block[v, u])
+                wanted = max(wanted, block[v, u])
             elif wanted <= _BLACK:
-                plane[y + v, x + u] = min(wanted, block[v, u])
+                wanted = min(wanted, block[v, u])
+            changed |= wanted != plane[y + v, x + u]
+            plane[y + v, x + u] = wanted
+    return changed
 
 
 @inlined

@@ -38,13 +38,17 @@ _GREY = _F(128)
 
 
 @kernel
-def convert(rgb: Pixels, first_row: int, y: Plane, cb: Plane, cr: Plane) -> None:
-    """Fill a strip of YCbCr, float32[n, m] each, -128 to 127 (m is the width rounded up), from uint8[h, w, 3]."""
-    height, width, _ = rgb.shape
+def convert(flat_rgb: Pixels, first_row: int, y: Plane, cb: Plane, cr: Plane) -> None:
+    """Fill a strip of YCbCr, float32[n, m] each, -128 to 127 (m is the width rounded up), from uint8[h, 3 * w].
+
+    With the pixels in an axis of their own, the step from one to the next would be no constant to the compiler, and the
+    loop not vectorised.
+    """
+    height, width = flat_rgb.shape[0], flat_rgb.shape[1] // 3
     for i in range(y.shape[0]):
-        source = rgb[min(max(first_row + i, 0), height - 1)]
+        source = flat_rgb[min(max(first_row + i, 0), height - 1)]
         for j in range(width):
-            red, green, blue = _F(source[j, 0]), _F(source[j, 1]), _F(source[j, 2])
+            red, green, blue = _F(source[3 * j]), _F(source[3 * j + 1]), _F(source[3 * j + 2])
             luma = _RED * red + _GREEN * green + _BLUE * blue
             y[i, j] = luma - _GREY
             cb[i, j] = (blue - luma) * _CB_SCALE
@@ -92,13 +96,13 @@ def sharpen(half: Plane, row: Plane, out: Plane) -> None:
 
 
 @kernel
-def correct_luma(
-    rgb: Pixels, first_row: int, full: tuple[Plane, Plane], half: tuple[Plane, Plane], rows: Plane, y: Plane
-) -> None:
+def correct_luma(width: int, full: tuple[Plane, Plane], half: tuple[Plane, Plane], rows: Plane, y: Plane) -> None:
     """Change luma so that the luminance stays what it was when `half` takes the place of `full`.
 
     Parameters
     ----------
+    width
+        Of the picture; the samples beyond repeat its last ones.
     full, half
         Cb and Cr, at full resolution and at half with its border columns.
     rows
@@ -106,19 +110,19 @@ def correct_luma(
     y
         The first 4 and the last 4 rows are left alone.
     """
-    height, width, _ = rgb.shape
     near_cb, near_cr, cb, cr = rows[0], rows[1], rows[2], rows[3]
     for i in range(4, y.shape[0] - 4):
-        source = rgb[min(max(first_row + i, 0), height - 1)]
         near = i // 2
         far = near + 1 if i % 2 else near - 1
         _enlarge(half[0][near], half[0][far], near_cb, cb)
         _enlarge(half[1][near], half[1][far], near_cr, cr)
         true_cb, true_cr, luma = full[0][i], full[1][i], y[i]
         for j in range(width):
-            red = _slope(_F(source[j, 0])) * _RED_LIGHT
-            green = _slope(_F(source[j, 1])) * _GREEN_LIGHT
-            blue = _slope(_F(source[j, 2])) * _BLUE_LIGHT
+            # What the pixel was: cheaper than to pick it out of the interleaved ones again.
+            grey = luma[j] + _GREY
+            red = _slope(grey + _CR_TO_RED * true_cr[j]) * _RED_LIGHT
+            green = _slope(grey + _CB_TO_GREEN * true_cb[j] + _CR_TO_GREEN * true_cr[j]) * _GREEN_LIGHT
+            blue = _slope(grey + _CB_TO_BLUE * true_cb[j]) * _BLUE_LIGHT
             more_cb, more_cr = cb[j] - true_cb[j], cr[j] - true_cr[j]
             brighter = more_cb * (blue * _CB_TO_BLUE + green * _CB_TO_GREEN)
             brighter += more_cr * (red * _CR_TO_RED + green * _CR_TO_GREEN)

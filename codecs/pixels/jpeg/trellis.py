@@ -27,7 +27,7 @@ _GROWTH = _F(0.1)
 #: T.81's baseline holds AC values of 10 bits and differences of DC values of 11.
 _AC_MAX, _DC_MAX = 1023, 1023
 #: Paths from more than so many candidates back are not looked at: with steps that small nothing is left out anyway.
-_REACH = 24
+_REACH = 8
 _END_BITS = _F(3)
 _HUGE = _F(1e30)
 

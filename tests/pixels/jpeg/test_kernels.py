@@ -137,7 +137,7 @@ def test_the_order_of_the_file_is_that_of_the_standard():
 def test_a_strip_repeats_the_border_of_the_image():
     rgb = np.random.default_rng(RNG_SEED).integers(0, 256, (5, 6, 3), dtype=np.uint8)
     y, cb, cr = (np.empty((12, 16), np.float32) for _ in range(3))
-    planes.convert(rgb, -4, y, cb, cr)
+    planes.convert(rgb.reshape(len(rgb), -1), -4, y, cb, cr)
     padded = np.pad(rgb, ((4, 3), (0, 10), (0, 0)), mode="edge")
     np.testing.assert_allclose(to_rgb(y, cb, cr), padded, atol=0.01)
 
@@ -186,10 +186,10 @@ def test_luma_makes_up_for_wrong_chroma_at_a_coloured_edge(left, right):
     rgb = np.empty((24, 32, 3), np.uint8)
     rgb[:, :13], rgb[:, 13:] = left, right
     y, cb, cr = (np.empty((24, 32), np.float32) for _ in range(3))
-    planes.convert(rgb, 0, y, cb, cr)
+    planes.convert(rgb.reshape(len(rgb), -1), 0, y, cb, cr)
     before = y.copy()
     half_cb, half_cr = sharpen(halve(cb)), sharpen(halve(cr))
-    planes.correct_luma(rgb, 0, (cb, cr), (half_cb, half_cr), np.empty((4, 34), np.float32), y)
+    planes.correct_luma(rgb.shape[1], (cb, cr), (half_cb, half_cr), np.empty((4, 34), np.float32), y)
     decoded_cb, decoded_cr = enlarge(half_cb[:, 1:-1]), enlarge(half_cr[:, 1:-1])
     errors = [
         np.abs(luminance(to_rgb(luma, decoded_cb, decoded_cr)) - luminance(rgb))[4:-4].mean() for luma in (before, y)
@@ -200,9 +200,9 @@ def test_luma_makes_up_for_wrong_chroma_at_a_coloured_edge(left, right):
 def test_grey_pixels_keep_their_luma():
     rgb = np.repeat(np.random.default_rng(RNG_SEED).integers(0, 256, (16, 16, 1), dtype=np.uint8), 3, axis=2)
     y, cb, cr = (np.empty((16, 16), np.float32) for _ in range(3))
-    planes.convert(rgb, 0, y, cb, cr)
+    planes.convert(rgb.reshape(len(rgb), -1), 0, y, cb, cr)
     before = y.copy()
-    planes.correct_luma(rgb, 0, (cb, cr), (halve(cb), halve(cr)), np.empty((4, 18), np.float32), y)
+    planes.correct_luma(rgb.shape[1], (cb, cr), (halve(cb), halve(cr)), np.empty((4, 18), np.float32), y)
     np.testing.assert_allclose(y, before, atol=1e-3)
 
 
