@@ -73,7 +73,7 @@ def assemble_cdn(
     buffers = BufferPool(settings.max_bytes + PIECE_BYTES, most=_MOST_SOURCES, kept=1)
     shelf = Shelf(variants, blobs, Memory(settings.cdn_memory_bytes))
     maker = Maker(
-        Origin(fetcher, blobs, buffers, max_bytes=settings.max_bytes),
+        Origin(fetcher, blobs, buffers, max_bytes=settings.max_bytes, most_of_account=_MOST_SOURCES // 2),
         _turns(processes, settings),
         _turns(max(1, processes - 1), settings),
         encoders,

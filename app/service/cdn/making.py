@@ -73,7 +73,7 @@ class Maker:
         # Of what is no final answer, the source is wanted whole.
         known = old.variant if old is not None and old.variant.kind == "final" else None
         try:
-            async with self._origin.opened(work.recipe.source, known) as source:
+            async with self._origin.opened(work.account, work.recipe.source, known) as source:
                 work.timings_ms["fetch"] = (time.monotonic() - work.begun) * 1e3
                 if isinstance(source, SourceFile):
                     await self._compress(work, source, looked)

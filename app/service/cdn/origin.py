@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
@@ -61,17 +62,26 @@ class Origin:
     Parameters
     ----------
     buffers
-        Each holds the largest source and one piece more. As many sources as it lends may be under way at once.
+        Each holds the largest source and one piece more.
+    most_of_account
+        Sources of one account that may be under way at once: fewer than `buffers` lends, so that one with slow sources
+        leaves room for others.
     """
 
-    def __init__(self, fetcher: Fetcher, blobs: Blobs, buffers: BufferPool, *, max_bytes: int) -> None:
+    def __init__(
+        self, fetcher: Fetcher, blobs: Blobs, buffers: BufferPool, *, max_bytes: int, most_of_account: int
+    ) -> None:
         self._fetcher = fetcher
         self._blobs = blobs
         self._buffers = buffers
         self._max_bytes = max_bytes
+        self._most_of_account = most_of_account
+        self._under_way: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def opened(self, source: CdnSource, known: Variant | None) -> AsyncIterator[SourceFile | Unchanged]:
+    async def opened(
+        self, account: str, source: CdnSource, known: Variant | None
+    ) -> AsyncIterator[SourceFile | Unchanged]:
         """Get a source, whose memory is lent for the context; unchanged since `known` was made, it is not got again.
 
         Raises
@@ -80,13 +90,17 @@ class Origin:
             What `Fetcher.fetch` raises. 413, 415: it cannot be compressed. 503: the store does not answer, or too many
             sources are under way.
         """
-        buffer = self._buffers.lend()
+        buffer = self._buffers.lend() if self._under_way[account] < self._most_of_account else None
         if buffer is None:
             raise ServiceError("overloaded", "Too many sources at once. Try again.", headers={"Retry-After": "1"})
+        self._under_way[account] += 1
         try:
             yield await self._get(source, known, _Arrival(buffer, self._max_bytes))
         finally:
             self._buffers.take_back(buffer)
+            self._under_way[account] -= 1
+            if not self._under_way[account]:
+                del self._under_way[account]
 
     async def _get(self, source: CdnSource, known: Variant | None, arrival: "_Arrival") -> SourceFile | Unchanged:
         headers: Mapping[str, str] = {}
