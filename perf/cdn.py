@@ -2,7 +2,8 @@
 
 Against one running service, in turn in short rounds: an empty route (`/health/live`), a 304, and stored variants. The
 ratio is CPU of all the service's processes for the one over that for the empty route, round by round. Then cold storms,
-of URLs that nobody has asked for, beside one client whose URL is kept: its p99, over the p99 when all is quiet.
+of URLs that nobody has asked for, beside one client whose URL is kept: its p99, over the p99 when all is quiet. Beside
+strangers that take all processors, as nice as encode processes, the same tells how much is for want of a processor.
 
 The source is an object of the account's own, so that no other server has a share in the figures.
 """
@@ -12,9 +13,14 @@ import json
 import os
 import socket
 import statistics
+import subprocess
+import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final
 
 from app.service.cdn.signing import sign
@@ -125,34 +131,55 @@ def compare(service: RunningService, customer: Customer, *, rounds: int, count: 
 
 
 def weather(service: RunningService, customer: Customer, *, urls: int, clients: int, quiet_s: float) -> None:
-    """Measure hits beside nothing, and beside a storm of URLs that are not kept; print both."""
+    """Measure hits when all is quiet, beside strangers that take all processors, and beside a storm of cold URLs."""
     hit = customer.request("f:jpeg,q:75")
     wait_until_kept(service, hit)
-    over = threading.Event()
     with ThreadPoolExecutor(clients + 1) as threads:
-        quiet = threads.submit(_time_hits, service, hit, over)
-        time.sleep(quiet_s)
-        over.set()
-        before = quiet.result()
-        over.clear()
-        beside = threads.submit(_time_hits, service, hit, over)
-        begun = time.monotonic()
+        times: dict[str, list[float]] = {}
+        with _timing_hits(threads, service, hit, times, "quiet"):
+            time.sleep(quiet_s)
+        with _timing_hits(threads, service, hit, times, "beside busy strangers"), _strangers(os.cpu_count() or 1):
+            time.sleep(quiet_s)
         # Each a width of its own, or a quality.
         requests = [customer.request(f"f:auto,q:{50 + number // 500},w:{100 + number % 500}") for number in range(urls)]
-        statuses = list(
-            threads.map(lambda share: _ask_all(service, share), [requests[n::clients] for n in range(clients)])
-        )
+        shares = [requests[number::clients] for number in range(clients)]
+        begun = time.monotonic()
+        with _timing_hits(threads, service, hit, times, "beside the storm"):
+            told = Counter(
+                one for share in threads.map(lambda share: _ask_all(service, share), shares) for one in share
+            )
         took_s = time.monotonic() - begun
+    _tell(f"\n{urls} cold URLs from {clients} clients took {took_s:.1f} s: {dict(told)}\n")
+    _tell("| hits | count | p50 ms | p99 ms | p99 over quiet |\n| --- | --- | --- | --- | --- |")
+    for name, each_ms in times.items():
+        p50, p99 = _percentile(each_ms, 50), _percentile(each_ms, 99)
+        _tell(f"| {name} | {len(each_ms)} | {p50:.2f} | {p99:.2f} | {p99 / _percentile(times['quiet'], 99):.2f} |")
+
+
+@contextmanager
+def _timing_hits(
+    threads: ThreadPoolExecutor, service: RunningService, request: bytes, times: dict[str, list[float]], name: str
+) -> Iterator[None]:
+    over = threading.Event()
+    timing = threads.submit(_time_hits, service, request, over)
+    try:
+        yield
+    finally:
         over.set()
-        during = beside.result()
-    counts: dict[str, int] = {}
-    for status in (one for share in statuses for one in share):
-        counts[status] = counts.get(status, 0) + 1
-    _tell(f"\n{urls} cold URLs from {clients} clients took {took_s:.1f} s: {counts}")
-    _tell("| hits | count | p50 ms | p99 ms |\n| --- | --- | --- | --- |")
-    for name, times in {"quiet": before, "beside the storm": during}.items():
-        _tell(f"| {name} | {len(times)} | {_percentile(times, 50):.2f} | {_percentile(times, 99):.2f} |")
-    _tell(f"p99 beside the storm over quiet: {_percentile(during, 99) / _percentile(before, 99):.2f}")
+        times[name] = timing.result()
+
+
+@contextmanager
+def _strangers(count: int) -> Iterator[None]:
+    """Keep so many processors busy, as nicely as encode processes do, without a service."""
+    command = ["nice", "-n", "5", sys.executable, "-c", "while True: pass"]
+    spinning = [subprocess.Popen(command) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for one in spinning:
+            one.kill()
+            one.wait()
 
 
 def wait_until_kept(service: RunningService, request: bytes) -> bytes:
