@@ -207,6 +207,7 @@ def test_that_a_source_cannot_be_had_is_remembered_for_a_moment(cdn: Customer, w
     for reply in (first, second):
         assert error_of(reply)[:2] == (422, "fetch_failed")
         assert re.fullmatch("public, max-age=[01]", reply.headers["cache-control"])
+        assert reply.headers["vary"] == "Accept"
     assert served(web, source) == 1
     assert eventually(lambda: cdn.get(source), lambda reply: reply.status_code == 200).headers["x-cache"] == "miss"
 

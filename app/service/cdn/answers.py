@@ -111,6 +111,8 @@ def make_failure(recipe: Recipe, key: str, error: ServiceError, lives: Lives) ->
         fresh_until=until,
         stale_until=until,
         usable_until=until,
+        # Another client may show the format that this one had to be refused.
+        headers=tuple(_negotiated(recipe).items()),
         tags=(source_tag(canonical),),
         failure=(error.code, error.message),
     )
@@ -120,7 +122,7 @@ def failure_of(variant: Variant, now: float) -> ServiceError:
     """Tell a failure that was kept."""
     left_s = max(0, int(variant.fresh_until - now))
     code, message = variant.failure
-    return ServiceError(code, message, headers={"Cache-Control": f"public, max-age={left_s}"})
+    return ServiceError(code, message, headers={"Cache-Control": f"public, max-age={left_s}", **dict(variant.headers)})
 
 
 def _negotiated(recipe: Recipe) -> dict[str, str]:
