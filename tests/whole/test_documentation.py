@@ -199,10 +199,11 @@ def run(service: Service, folder: Path, *command: str) -> str:
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="no curl on the PATH")
 def test_the_examples_in_curl_work(service: Service, folder: Path) -> None:
-    first, second = blocks("sh")
+    first, purge, second = blocks("sh")
     run(service, folder, "sh", "-ec", re.sub(r"^(API|KEY)=.*\n", "", first, flags=re.MULTILINE))
     assert opened((folder / "compressed.webp").read_bytes()).format == "WEBP"
     assert "x-savings-percent" in (folder / "headers.txt").read_text().lower()
+    assert json.loads(run(service, folder, "sh", "-ec", purge)) == {"purged": 0}
     run(service, folder, "sh", "-ec", second)
     assert opened((folder / "small.avif").read_bytes()).format == "AVIF"
     assert opened((folder / "logo-small.png").read_bytes()).format == "PNG"
