@@ -1,5 +1,6 @@
 """What is documented holds of the running service: the document, its page, and API.md's examples as they stand."""
 
+import json
 import os
 import re
 import shutil
