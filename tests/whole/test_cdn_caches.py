@@ -20,12 +20,18 @@ from tests.whole.service import Service
 PHOTO = encoded(photo(96, 72), "JPEG", quality=90)
 OTHER = encoded(photo(64, 64), "JPEG", quality=90)
 OPTIONS = "f:auto,q:60"
-Ages = dict[tuple[type["Cache"], str], "Aged"]
+Ages = dict[tuple[type[Cache], str], "Aged"]
+#: A picture has to be made within it on the slowest machine: what is over before it is kept is never stale.
+SHORT_S = 4
+LONG_S = 100
+KINDS: tuple[type[Cache], ...] = (Nginx, Varnish)
 _names = count()
 
 
 @pytest.fixture(scope="module")
 def service(net: PublicNet) -> Iterator[Service]:
+    if not any(kind.find() for kind in KINDS):
+        pytest.skip("neither nginx nor varnishd is installed")
     running = Service(net=net, ENCODE_PROCESSES="2", CDN_DEADLINE_MS="20000").start()
     yield running
     running.close()
@@ -49,10 +55,10 @@ def cdn(service: Service) -> Iterator[Customer]:
 def caches(service: Service, net: PublicNet) -> Iterator[dict[type[Cache], Cache]]:
     """Those whose programs are there."""
     with ExitStack() as stack:
-        yield {kind: stack.enter_context(closing(kind(service, net))) for kind in (Nginx, Varnish) if kind.find()}
+        yield {kind: stack.enter_context(closing(kind(service, net))) for kind in KINDS if kind.find()}
 
 
-@pytest.fixture(params=[Nginx, Varnish], ids=lambda kind: kind.__name__.lower())
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__.lower())
 def cache(request: pytest.FixtureRequest, caches: dict[type[Cache], Cache]) -> Cache:
     if request.param not in caches:
         pytest.skip(f"{request.param.program} is not installed")
@@ -69,10 +75,12 @@ class Aged(NamedTuple):
 
 #: What each source says of its time.
 LIVES = {
-    "strict": "max-age=1, must-revalidate",
-    "revalidated": "max-age=1, stale-while-revalidate=600",
-    "forgiven": "max-age=1, stale-if-error=600, stale-while-revalidate=0",
-    "long": "max-age=100",
+    "strict": f"max-age={SHORT_S}, must-revalidate",
+    "refused": f"max-age={SHORT_S}, must-revalidate",
+    "revalidated": f"max-age={SHORT_S}, stale-while-revalidate=600",
+    "forgiven": f"max-age={SHORT_S}, stale-if-error=600, stale-while-revalidate=0",
+    "awaited": f"max-age={SHORT_S}, stale-if-error=600, stale-while-revalidate=0",
+    "long": f"max-age={LONG_S}",
 }
 
 
@@ -88,7 +96,7 @@ def aged(caches: dict[type[Cache], Cache], cdn: Customer, web: Web) -> Ages:
             first = cdn.get(source, OPTIONS, MODERN) if life == "long" else cache.get(path, MODERN)
             assert first.headers["x-variant"] == "final"
             found[kind, life] = Aged(path, source, first)
-    time.sleep(2.1)
+    time.sleep(SHORT_S + 1)
     return found
 
 
@@ -185,15 +193,23 @@ def test_nothing_is_kept_for_longer_than_the_source_allows(cache: Cache, aged: A
     reply = cache.get(path, MODERN)
     left = dict(part.split("=") for part in reply.headers["cache-control"].split(", ") if "=" in part)
     assert status(reply) == "MISS"
-    assert 0 < int(left["s-maxage"]) <= 98
-    assert int(left["max-age"]) <= 98
+    assert 0 < int(left["s-maxage"]) <= LONG_S - SHORT_S
+    assert int(left["max-age"]) <= LONG_S - SHORT_S
 
 
 def test_while_it_is_fetched_anew_what_is_stale_serves(cache: Cache, aged: Ages, web: Web) -> None:
     path, source, first = aged[type(cache), "revalidated"]
     web.on(source, image(OTHER, ETag='"2"', Cache_Control="max-age=60"))
-    assert cache.get(path, MODERN).content == first.content
+    stale = cache.get(path, MODERN)
+    assert stale.content == first.content
+    assert status(stale) == ("STALE" if isinstance(cache, Nginx) else "HIT")
     eventually(lambda: cache.get(path, MODERN), lambda reply: reply.content != first.content)
+
+
+def test_what_is_stale_by_errors_alone_waits_for_the_service(cache: Cache, aged: Ages, web: Web) -> None:
+    path, source, first = aged[type(cache), "awaited"]
+    web.on(source, image(OTHER, ETag='"2"', Cache_Control="max-age=60"))
+    assert cache.get(path, MODERN).content != first.content
 
 
 def test_what_was_purged_here_and_there_is_gone(cache: Cache, cdn: Customer, web: Web) -> None:
@@ -228,12 +244,10 @@ def test_while_the_service_is_dead_what_is_stale_serves_where_it_may(
     """The last test of the module: it ends the service."""
     unseen = cdn.path(new_source(web), OPTIONS)
     service.stop()
-    # What was revalidated in an earlier test is over again.
-    time.sleep(1.1)
     for kind, cache in caches.items():
         path, _, first = aged[kind, "forgiven"]
         for _ in range(3):
             reply = cache.get(path, MODERN)
             assert (reply.status_code, reply.content) == (200, first.content), cache.program
-        assert cache.get(aged[kind, "strict"].path, MODERN).status_code >= 500, cache.program
+        assert cache.get(aged[kind, "refused"].path, MODERN).status_code >= 500, cache.program
         assert cache.get(unseen, MODERN).status_code >= 500, cache.program
