@@ -84,7 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: Whether an account that sends the same again within `result_ttl_s` gets the kept result.
     reuse_results: bool = True
     #: What variants of the CDN origin may take in the store, over all processes, and in the memory of each.
-    cdn_cache_max_bytes: Positive = 10_000 * MB
+    cdn_cache_max_bytes: Positive = 4096 * MB
     cdn_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 64 * MB
     #: What is ready by then is the answer of the CDN origin, though something better is still being made.
     cdn_deadline_ms: Positive = 800

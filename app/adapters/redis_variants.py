@@ -23,8 +23,9 @@ _CDN: Final = ROOT + "cdn:"
 _DUE: Final = _CDN + "due"
 _PURGES: Final = _CDN + "purges"
 _ENDED: Final = _CDN + "ended"
-#: What a variant counts for beside its bytes: about what its record and its places in the index take of Redis.
-_RECORD_BYTES: Final = 2048
+#: What a variant counts for beside its bytes. Its record and its places in the index take about 2 kB of Redis, of which
+#: there is less than of the store: so Redis holds an eighth of the bound at most.
+_RECORD_BYTES: Final = 16 * 1024
 #: Removed by one script: about 10 ms of Redis' time.
 _PURGE_BATCH: Final = 500
 _SWEEP_LEASE_S: Final = 60.0

@@ -61,6 +61,7 @@ class CdnDoor:
         recalled = self._recalled.get(name)
         if recalled is None:
             return None
+        self._recalled.move_to_end(name)
         now = time.time()
         try:
             key = await self._accounts.find_key(recalled.key.id)
@@ -68,12 +69,11 @@ class CdnDoor:
         except CdnAccountsUnavailable:
             return None
         if key != recalled.key or account != recalled.account or (recalled.expires or now + 1) <= now:
-            del self._recalled[name]
+            self._recalled.pop(name, None)
             return None
         held = self._cdn.shelf.memory.find(recalled.variant_key)
         if held is None or held.variant.fresh_until <= now or held.variant.kind == "failure":
             return None
-        self._recalled.move_to_end(name)
         return held
 
     async def admit(self, request: Request[Any, Any, Any]) -> Recipe:

@@ -161,7 +161,7 @@ def test_a_hundred_equal_misses_over_two_processes_are_one_fetch_and_one_encode(
 
 def test_a_slow_source_delays_no_other(cdn: Customer, web: Web, source: str) -> None:
     slow = "/slow.jpg"
-    web.on(slow, image(PHOTO, after_s=3))
+    web.on(slow, image(PHOTO, after_s=2))
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(cdn.get, slow)
         web.wait_for(slow)

@@ -85,7 +85,8 @@ class Maker:
     async def _renew(self, work: Work, source: Unchanged, old: Held, looked: Looked) -> None:
         held = Held(renew(old.variant, source.headers, self._lives), old.data)
         work.settle(held)
-        await self._shelf.keep(held, looked)
+        if is_storable(held.variant):
+            await self._shelf.keep(held, looked)
 
     async def _do_without(self, work: Work, error: ServiceError, looked: Looked) -> None:
         """Answer with what there was, or tell that there is nothing and remember it for a moment."""
@@ -189,9 +190,10 @@ class Maker:
         self, work: Work, source: SourceFile, looked: Looked, problem: ServiceError | None
     ) -> None:
         """Answer with the source as it is, where it may be; `problem` is why, None for want of time."""
-        if problem is not None and not work.recipe.may_be_source(source.format):
-            raise problem
         is_ours = problem is None or problem.code in _OURS
+        has_better = looked.held is not None and looked.held.variant.kind in {"final", "interim"}
+        if not work.recipe.may_be_source(source.format) or (is_ours and has_better):
+            raise problem or ServiceError("overloaded", "All encoders are busy.")
         data = bytes(source.buffer.view())
         await self._tell(work, source, data, None, looked, "original", is_kept=not is_ours)
 

@@ -90,6 +90,12 @@ class Memory:
         while self._bytes > self._max_bytes:
             self._drop(next(iter(self._held)))
 
+    def drop_unfinished(self, key: str) -> None:
+        """Drop what is no final answer, because there is something newer."""
+        held = self._held.get(key)
+        if held is not None and held.variant.kind != "final":
+            self._drop(key)
+
     def purge(self, purge: Purge) -> None:
         """Drop what a purge covers."""
         self.epoch += 1

@@ -66,5 +66,6 @@ class News:
                 self._memory.purge(purge)
                 self._on_purge(purge)
             for key in told.ended:
+                self._memory.drop_unfinished(key)
                 for event in self._waiting.get(key, ()):
                     event.set()

@@ -146,3 +146,24 @@ def test_what_one_process_has_made_another_finds(redis_address: str, tmp_path: P
             assert served.held.data == b"a"
 
     run(scenario())
+
+
+def test_an_interim_answer_is_dropped_everywhere_once_there_is_a_better_one(redis_address: str, tmp_path: Path) -> None:
+    """Though it is fresh still."""
+    key = RECIPE.key()
+
+    async def scenario() -> None:
+        async with (
+            process(redis_address, tmp_path, b"") as (first, _),
+            process(redis_address, tmp_path, b"") as (
+                second,
+                _,
+            ),
+        ):
+            for kind in ("interim", "final"):
+                looked = await first.shelf.look(key)
+                await first.shelf.keep(Held(make(key, kind=kind, source=URL, blob="", size=1), b"x"), looked)
+                while (await second.answer(RECIPE)).held.variant.kind != kind:
+                    await asyncio.sleep(0.01)
+
+    run(scenario())
