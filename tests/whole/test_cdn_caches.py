@@ -167,6 +167,9 @@ def test_the_cache_answers_conditional_requests_and_parts_by_itself(cache: Cache
     final(cdn, source)
     path = cdn.path(source, OPTIONS)
     whole = cache.get(path, MODERN)
+    bare = cache.client.head(path, headers={"Accept": MODERN})
+    assert (bare.status_code, bare.content, status(bare)) == (200, b"", "HIT")
+    assert bare.headers["content-length"] == str(len(whole.content))
     known = cache.get(path, MODERN, If_None_Match=whole.headers["etag"])
     assert (known.status_code, known.content, status(known)) == (304, b"", "HIT")
     assert cache.get(path, MODERN, If_None_Match='"other"').status_code == 200
