@@ -120,19 +120,26 @@ def _picture(operation_id: str, summary: str) -> Json:
         ),
         "security": [],
         "parameters": [
-            _parameter("signature", "A signing key's id, a dot, and the HMAC-SHA256 of the rest of the path.", _SIGNED),
-            _parameter("options", "`name:value` pairs between commas.", "f:auto,q:smart,w:800"),
-            _parameter(
-                "source", "The source's URL, percent-encoded or `b64:` and base64url; or `own:` and a key.", _URL
-            ),
+            _parameter("signature", _OF_SIGNATURE, "cdn_Zb1l0d4W.nSRc6TezFAUhB-61v2IGtPy5CuX1q_TPof3kbwKjSyg"),
+            _parameter("options", _OF_OPTIONS, "f:auto,q:smart,w:800"),
+            _parameter("source", _OF_SOURCE, "https://img.example.com/photo.jpg"),
         ],
     }
 
 
-_SIGNED: Final = "cdn_Zb1l0d4W.nSRc6TezFAUhB-61v2IGtPy5CuX1q_TPof3kbwKjSyg"
-_URL: Final = "https://img.example.com/photo.jpg"
+#: Meaning and pattern.
+_OF_SIGNATURE: Final = (
+    "A signing key's id, a dot, and the HMAC-SHA256 of the rest of the path in base64url.",
+    r"^[0-9A-Za-z_]{1,32}\.[0-9A-Za-z_-]{43}$",
+)
+_OF_OPTIONS: Final = ("`name:value` pairs between commas.", "^[a-z]+:[^,/]+(?:,[a-z]+:[^,/]+)*$")
+_OF_SOURCE: Final = (
+    "The source's URL, percent-encoded or `b64:` and base64url; or `own:` and a key.",
+    "^(?:https?:|https?%3[Aa]|b64:|own:).+$",
+)
 
 
-def _parameter(name: str, meaning: str, example: str) -> Json:
-    schema = {"type": "string", "minLength": 1}
+def _parameter(name: str, meaning_and_pattern: tuple[str, str], example: str) -> Json:
+    meaning, pattern = meaning_and_pattern
+    schema = {"type": "string", "pattern": pattern}
     return {"name": name, "in": "path", "required": True, "description": meaning, "schema": schema, "example": example}
