@@ -19,6 +19,7 @@ from app.ports.jobs import Failure, Job, Outcome
 from app.service.job_reply import describe
 from app.service.webhook import sign
 from pixels.options import Options
+from tests.app.cdn.test_examples import COMMANDS
 from tests.whole.jobs import new_source
 from tests.whole.pictures import encoded, opened, photo
 from tests.whole.service import Api, free_port
@@ -175,6 +176,7 @@ def test_a_receiver_takes_our_webhooks_and_no_others(program: str) -> None:
 
 def test_every_example_is_listed_and_run() -> None:
     names = {*(path.format(name) for path in CLIENTS.values() for name in ("compress", "job")), *RECEIVERS.values()}
+    names |= {f"cdn-sign/{command[-1]}" for command in COMMANDS.values()}  # run by `tests/app/cdn/test_examples.py`
     assert {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.glob("*/*.*")} == names
     readme = (EXAMPLES / "README.md").read_text()
     assert all(f"]({name})" in readme for name in names)
