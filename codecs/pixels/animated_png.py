@@ -16,13 +16,18 @@ _MIN_CONTROL_BYTES: Final = 8
 
 
 class AnimatedPng(msgspec.Struct, frozen=True):
-    """An animated PNG whose chunks are whole: its canvas in pixels, its number of frames, and whose it is."""
+    """An animated PNG whose chunks are whole: its canvas in pixels, its number of frames, and its first as a picture."""
 
     data: memoryview
     width: int
     height: int
     frames: int
-    rights: Rights | None
+    first: Picture
+
+    @property
+    def rights(self) -> Rights | None:
+        """Who made it and who may use it; None where it does not say."""
+        return self.first.rights
 
     def keep(self, *, strip: bool, rights: Rights | None = None) -> bytes | memoryview:
         """Return the file with all its frames; `strip` drops its metadata but for what it is shown by, and `rights`."""
@@ -50,4 +55,4 @@ def open_animated_png(data: memoryview, limits: Limits) -> AnimatedPng:
     if last != b"IEND" or not frames:
         raise DecodeFailed("The PNG image could not be decoded: the animation is cut.")
     check_limits(first.width, first.height, frames, limits)
-    return AnimatedPng(data, first.width, first.height, frames, first.rights)
+    return AnimatedPng(data, first.width, first.height, frames, first)
