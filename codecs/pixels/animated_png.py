@@ -16,7 +16,7 @@ _MIN_CONTROL_BYTES: Final = 8
 
 
 class AnimatedPng(msgspec.Struct, frozen=True):
-    """An animated PNG whose chunks are whole: its canvas in pixels, its number of frames, and its first as a picture."""
+    """An animated PNG whose chunks are whole: its canvas in pixels, its number of frames, and the first of them."""
 
     data: memoryview
     width: int
