@@ -2,15 +2,14 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from app.errors import ServiceError
 from app.ports.variants import Kind, Variant
-from app.service.cdn.freshness import CacheTimes, cache_control, read_freshness
-from app.service.cdn.origin import SourceFile
+from app.service.cdn.freshness import CacheTimes, cache_control, grow_older, read_freshness
+from app.service.cdn.origin import SourceFile, Unchanged
 from app.service.cdn.recipe import Recipe
 from app.service.encode_protocol import Done
 from app.service.job_reply import savings_percent
@@ -67,12 +66,13 @@ def make_variant(
         tags=tags,
         source_digest=source.digest,
     )
-    return renew(made, source.headers, lives, is_short=is_short)
+    return renew(made, source, lives, is_short=is_short)
 
 
-def renew(variant: Variant, source_headers: Mapping[str, str], lives: Lives, *, is_short: bool = False) -> Variant:
+def renew(variant: Variant, source: SourceFile | Unchanged, lives: Lives, *, is_short: bool = False) -> Variant:
     """Let a variant live anew from now on, as its source tells."""
     now, times = time.time(), lives.times
+    source_headers = grow_older(source.headers, by_s=now - source.asked_at)
     freshness = read_freshness(source_headers, now)
     lifetime_s = times.interim_s if is_short else times.s_maxage_s
     fresh_until = now + lifetime_s if freshness.fresh_until is None else min(freshness.fresh_until, now + lifetime_s)

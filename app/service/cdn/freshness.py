@@ -98,6 +98,15 @@ def read_freshness(headers: Mapping[str, str], now: float) -> SourceFreshness:
     )
 
 
+def grow_older(headers: Mapping[str, str], *, by_s: float) -> Mapping[str, str]:
+    """Return a source's headers as they would be had they come so many seconds later: fetching and encoding take time.
+
+    Only whole seconds count, as in `Age`.
+    """
+    age_s = (_read_seconds(headers.get("age")) or 0) + max(0, int(by_s))
+    return {**headers, "age": str(age_s)} if age_s else headers
+
+
 def cache_control(freshness: SourceFreshness, times: CacheTimes, *, now: float, interim: bool = False) -> str:
     """Say how long the answer may be kept: as the settings want, and never longer than the source allows.
 

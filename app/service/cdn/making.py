@@ -83,7 +83,7 @@ class Maker:
             await self._do_without(work, error, looked)
 
     async def _renew(self, work: Work, source: Unchanged, old: Held, looked: Looked) -> None:
-        held = Held(renew(old.variant, source.headers, self._lives), old.data)
+        held = Held(renew(old.variant, source, self._lives), old.data)
         work.settle(held)
         if is_storable(held.variant):
             await self._shelf.keep(held, looked)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -41,6 +42,8 @@ class SourceFile(msgspec.Struct, frozen=True):
         Of its answer, names in lower case: those that tell how long it is good.
     tags
         What the source's server calls it, in `Surrogate-Key` and `Cache-Tag`.
+    asked_at
+        When it was asked for, in Unix seconds: from then on its time passes.
     """
 
     buffer: SharedBuffer
@@ -48,12 +51,14 @@ class SourceFile(msgspec.Struct, frozen=True):
     digest: str
     headers: Mapping[str, str]
     tags: tuple[str, ...]
+    asked_at: float
 
 
 class Unchanged(msgspec.Struct, frozen=True):
-    """The source is what it was; `headers` tell anew how long it may be taken for that."""
+    """The source is what it was; `headers` tell anew how long it may be taken for that, from `asked_at` on."""
 
     headers: Mapping[str, str]
+    asked_at: float
 
 
 class Origin:
@@ -104,6 +109,7 @@ class Origin:
 
     async def _get(self, source: CdnSource, known: Variant | None, arrival: "_Arrival") -> SourceFile | Unchanged:
         headers: Mapping[str, str] = {}
+        asked_at = time.time()
         if source.blob is not None:
             await self._read(source.blob, arrival)
         else:
@@ -112,11 +118,11 @@ class Origin:
             if known is not None and fetched.size is None:
                 # What a 304 does not tell stays as it was told (RFC 9111, section 3.2); but an age is of one answer.
                 before = {name: value for name, value in known.source_headers if name != "age"}
-                return Unchanged(_of_freshness({**before, **headers}))
+                return Unchanged(_of_freshness({**before, **headers}), asked_at)
         name, digest = arrival.end()
         if known is not None and known.source_digest == digest:
-            return Unchanged(_of_freshness(headers))
-        return SourceFile(arrival.buffer, name, digest, _of_freshness(headers), _read_tags(headers))
+            return Unchanged(_of_freshness(headers), asked_at)
+        return SourceFile(arrival.buffer, name, digest, _of_freshness(headers), _read_tags(headers), asked_at)
 
     async def _read(self, name: str, arrival: "_Arrival") -> None:
         try:

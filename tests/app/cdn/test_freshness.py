@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.service.cdn.freshness import CacheTimes, SourceFreshness, cache_control, read_freshness, shorten
+from app.service.cdn.freshness import CacheTimes, SourceFreshness, cache_control, grow_older, read_freshness, shorten
 
 NOW = 1_800_000_000.0
 TIMES = CacheTimes(max_age_s=3600, s_maxage_s=86_400, stale_while_revalidate_s=600, stale_if_error_s=7200, interim_s=10)
@@ -142,6 +142,15 @@ def test_what_has_been_kept_for_a_while_may_be_kept_in_front_for_what_is_left(
     assert (times["max-age"], times["s-maxage"]) == (browser_s, shared_s)
     assert left.partition(", stale")[2] == said(control).partition(", stale")[2]
     assert shorten("no-store", read("private"), said_at=NOW, now=NOW + passed_s) == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("age", "by_s", "left_s"), [(None, 0.9, 100), (None, 7.9, 93), ("30", 7.9, 63), ("x", -5, 100)]
+)
+def test_fetching_and_encoding_take_from_the_sources_time(age: str | None, by_s: float, left_s: int) -> None:
+    headers = {"cache-control": "max-age=100"} | ({} if age is None else {"age": age})
+    found = read_freshness(grow_older(headers, by_s=by_s), NOW)
+    assert found.fresh_until == NOW + left_s
 
 
 NAMES = ["cache-control", "expires", "date", "age", "etag", "last-modified"]
