@@ -83,7 +83,7 @@ async def _run(address: str) -> None:
         costs: dict[str, Sequence[_Work]] = {
             "a rate limit": [partial(limiter.spend, "compress", f"key_{n % _ACCOUNTS}", 10**9) for n in numbers],
             "a look for the same result": [partial(jobs.find_content, f"{n:064}") for n in numbers],
-            "a result that is kept": [partial(jobs.keep, job) for job in kept],
+            "a result that is kept": [partial(jobs.keep, [job]) for job in kept],
             "a job that is submitted": [partial(submit, job) for job in queued],
             "a job that is claimed and finished": [finish_one for _ in queued],
             "a look for a job in vain": [partial(jobs.claim, "worker", wait_s=0) for _ in numbers],

@@ -47,7 +47,7 @@ class Strip(NamedTuple):
 
     def correct_luma(self) -> None:
         """Let luma make up for chroma."""
-        planes.correct_luma(self.rgb, 0, self.chroma, self.sharp, self.rows, self.y)
+        planes.correct_luma(self.rgb.shape[1], self.chroma, self.sharp, self.rows, self.y)
 
     def transform(self) -> None:
         """Transform luma's blocks."""
