@@ -4,7 +4,9 @@ import contextlib
 import math
 import os
 import resource
+import signal
 import socket
+from functools import partial
 from typing import Any, Final
 
 from granian import Granian
@@ -12,6 +14,7 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from app.death_pact import end_with
 from app.settings import Settings
 from app.wiring import api_workers
 
@@ -48,7 +51,7 @@ def run_api(settings: Settings) -> None:
         workers_kill_timeout=math.ceil(settings.drain_s) + _KILL_SLACK_S,
         log_access=False,
         log_level=LogLevels.warning,
-    ).serve(spawn_target=_serve_in_process)
+    ).serve(spawn_target=partial(_serve_in_process, os.getpid()))
 
 
 def raise_descriptor_limit() -> int:
@@ -77,13 +80,14 @@ def connections_within(descriptors: int, max_uploads: int) -> int:
 
 
 def _serve_in_process(
-    worker_id: int, process_name: str | None, load: Any, listeners: tuple[Any, Any], *rest: Any
+    starter: int, worker_id: int, process_name: str | None, load: Any, listeners: tuple[Any, Any], *rest: Any
 ) -> None:
-    """Be one of Granian's processes, on a socket whose connections do not wait for ever.
+    """Be one of Granian's processes, which ends with Granian, on a socket whose connections do not wait for ever.
 
     No part of Granian, nor of hyper below it, bounds how long an answer may lie unread: the kernel does, for every
     connection that is accepted from a socket with this option.
     """
+    end_with(starter, signal.SIGTERM)
     (spec, holder), shared = listeners
     if spec is not None and hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         holder, spec = spec.build(), None

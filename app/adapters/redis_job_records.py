@@ -53,10 +53,10 @@ class RedisJobRecords:
         self._lease_due = client.register_script(read_script("lease_due"))
         self._forget = client.register_script(read_script("forget_job"))
 
-    async def reserve(self, job_id: str, *, for_s: float) -> None:
+    async def reserve(self, *job_ids: str, for_s: float) -> None:
         """Promise that blobs are removed; see `Jobs.reserve`."""
         with asking_redis(self._breaker):
-            await self._reserve(keys=[_record(job_id), _DUE], args=[job_id, to_ms(for_s)])
+            await self._reserve(keys=[_DUE, *map(_record, job_ids)], args=[to_ms(for_s), *job_ids])
 
     async def keep(self, jobs: Sequence[Job]) -> None:
         """Record jobs that are finished already; see `Jobs.keep`."""

@@ -111,11 +111,11 @@ class JobsUnavailable(Exception):
 class Jobs(Protocol):
     """The queue and the records. Every method may raise JobsUnavailable."""
 
-    async def reserve(self, job_id: str, *, for_s: float) -> None:
-        """Promise that the blobs under `job_id` are removed after `for_s` seconds, whatever becomes of this process.
+    async def reserve(self, *job_ids: str, for_s: float) -> None:
+        """Promise that the blobs under `job_ids` are removed after `for_s` seconds, whatever becomes of this process.
 
         A later call moves the time, so that a slow upload can renew its promise. `submit` and `keep` replace it; once
-        one of them has recorded the job, this changes nothing.
+        one of them has recorded a job, this changes nothing for it.
         """
         ...
 

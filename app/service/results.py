@@ -15,6 +15,8 @@ from app.service import job_blobs
 GATHER_S: Final = 0.04
 #: A write that failed is tried again after these pauses.
 _PAUSES_S: Final = (0.5, 2.0)
+#: What was written and could not be recorded goes after this.
+_RESERVED_S: Final = 3600.0
 _log = structlog.get_logger(__name__)
 
 
@@ -143,19 +145,24 @@ class Results:
         # In an outage they get one try: others, and answers, would wait behind its pauses.
         for pause_s in (None,) if self._is_failing else (*_PAUSES_S, None):
             try:
-                # The records first: they have the date when the blobs go.
-                await self._jobs.keep([result.job for result in results])
+                # First when they go, whatever happens then; and the records last: what is found can be downloaded.
+                await self._jobs.reserve(*(result.job.id for result in results), for_s=_RESERVED_S)
                 # The clients have them already: they need not wait for the disk too.
                 await self._blobs.put_many(
                     {job_blobs.result(result.job.id): result.data for result in results if not await self._copy(result)}
                 )
+                await self._jobs.keep([result.job for result in results])
                 self._is_failing = False
                 return True
             except (JobsUnavailable, BlobsUnavailable) as error:
-                if pause_s is None:
-                    await self._give_up(results, error)
-                else:
+                if pause_s is not None:
                     await asyncio.sleep(pause_s)
+                    continue
+                # What was written all the same goes when it was said to.
+                self.lost += len(results)
+                self._is_failing = True
+                for result in results:
+                    _log.error("a result could not be kept", job=result.job.id, reason=str(error))
         return False
 
     async def _copy(self, result: PendingResult) -> bool:
@@ -166,13 +173,3 @@ class Results:
         except BlobMissing:
             return False
         return True
-
-    async def _give_up(self, results: Sequence[PendingResult], error: Exception) -> None:
-        self.lost += len(results)
-        self._is_failing = True
-        for result in results:
-            _log.error("a result could not be kept", job=result.job.id, reason=str(error))
-            try:
-                await self._jobs.forget(result.job.id)
-            except JobsUnavailable:
-                continue
