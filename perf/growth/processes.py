@@ -1,8 +1,14 @@
-"""Images a second with two encode processes over one, by services that are asked in turn."""
+"""Images a second of two cores and encode processes over one of each, by services that are asked in turn.
 
+The service of one process, and whoever asks it, is held to one core: it would else have the second one for its event
+loop, and what two cores give would be told too small.
+"""
+
+import os
 import statistics
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from perf.bare import photograph
@@ -34,9 +40,11 @@ def measure(rounds: int) -> Growth:
     cpu_ratios: dict[str, list[float]] = {title: [] for title in WORKS}
     disturbed = 0
     with ExitStack() as stack:
-        services = {
-            count: stack.enter_context(RunningService(NO_REUSE | {"ENCODE_PROCESSES": str(count)})) for count in _COUNTS
-        }
+        services = {}
+        for count in _COUNTS:
+            with hold_to(count):  # what it starts is held as well
+                settings = NO_REUSE | {"ENCODE_PROCESSES": str(count)}
+                services[count] = stack.enter_context(RunningService(settings))
         for number in range(rounds + 1):
             for title, (sides, fields, requests) in WORKS.items():
                 source = photograph(*sides)
@@ -56,7 +64,7 @@ def measure(rounds: int) -> Growth:
     quiet = [title for title in WORKS if gains[title]]
     return Growth.now(
         "processes",
-        at="encode processes",
+        at="cores, and encode processes",
         value="images/s",
         curves=[Curve(title, [Point.of(count, speeds[title, count]) for count in _COUNTS]) for title in quiet],
         findings=[
@@ -84,6 +92,24 @@ def _ask(
     service: RunningService, source: bytes, fields: dict[str, str], *, requests: int, processes: int
 ) -> tuple[float, float, float]:
     """Return images a second, the cores that neither the service nor we had, and the service's CPU a request."""
+    with hold_to(processes):
+        return _ask_held(service, source, fields, requests=requests, processes=processes)
+
+
+@contextmanager
+def hold_to(cores: int) -> Iterator[None]:
+    """Let this thread, and the threads and processes that it starts meanwhile, have only so many cores."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[:cores])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def _ask_held(
+    service: RunningService, source: bytes, fields: dict[str, str], *, requests: int, processes: int
+) -> tuple[float, float, float]:
     total, clients = requests * processes, _CLIENTS_A_PROCESS * processes
     total -= total % clients
     begun_s, ours_s, busy_s = time.perf_counter(), time.process_time(), machine_busy_s()

@@ -1,11 +1,13 @@
 """Growth is told as ratios with what was asked of them; the measurements work, on little."""
 
+import os
 import xml.etree.ElementTree as ET
 
 import msgspec
 import pytest
 
 from perf.growth import megapixels
+from perf.growth.processes import hold_to
 from perf.growth.result import Curve, Finding, Growth, Point, publish, render
 
 CURVE = Curve("JPEG", [Point.of(0.1, [30.0, 32.0, 31.0]), Point.of(0.3, [24.0, 24.0]), Point.of(10, [20.0, 21.0])])
@@ -39,6 +41,13 @@ def test_sides_and_turns_follow_the_size():
     assert width * height == pytest.approx(24e6, rel=1e-3)
     assert width / height == pytest.approx(1.5, rel=1e-3)
     assert [megapixels.count_requests(size, 2) for size in (0.01, 1.0, 40.0)] == [40, 2, 1]
+
+
+def test_what_is_held_to_one_core_is_let_go_again():
+    before = os.sched_getaffinity(0)
+    with hold_to(1):
+        assert len(os.sched_getaffinity(0)) == 1
+    assert os.sched_getaffinity(0) == before
 
 
 def test_it_is_published_with_its_verdicts(tmp_path):
