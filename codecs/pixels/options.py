@@ -27,8 +27,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     smart_distance
         The butteraugli 3-norm that ``smart`` aims at, above 0. Below 1 a difference is hard to see side by side.
     jpeg_encoder
-        What makes a JPEG at a quality that is a number: libjpeg-turbo, or ``smart``'s encoder, which takes about three
-        times as long for a fifth fewer bytes at equal looks.
+        What makes a JPEG at a quality that is a number: libjpeg-turbo, or ``smart``'s encoder, which takes about twice
+        as long for a fifth fewer bytes at equal looks.
     """
 
     format: TargetFormat = "auto"
