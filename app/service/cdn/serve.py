@@ -140,6 +140,8 @@ class Cdn:
     async def _keep_lead(self, work: Work) -> None:
         while True:
             await asyncio.sleep(LEAD_EVERY_S)
+            if self._works.get(work.key) is not work:
+                return  # a purge has given the lead to who asks from now on
             with suppress(VariantsUnavailable):
                 await self._variants.lead(work.key, work.id)
 

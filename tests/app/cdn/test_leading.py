@@ -130,6 +130,33 @@ def test_who_asks_after_a_purge_does_not_join_what_began_before(redis_address: s
     run(scenario())
 
 
+def test_what_began_before_a_purge_does_not_take_the_lead_back(
+    redis_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "LEAD_EVERY_S", 0.05)
+
+    async def scenario() -> None:
+        async with (
+            process(redis_address, tmp_path, b"a") as (first, one),
+            process(redis_address, tmp_path, b"b") as (
+                second,
+                other,
+            ),
+        ):
+            before = asyncio.create_task(first.answer(RECIPE))
+            await until(lambda: one.begun)
+            await second.purge(Purge("ada", "url", URL))
+            await until(lambda: first.shelf.memory.epoch > 1)
+            await asyncio.sleep(0.2)
+            other.may.set()
+            assert (await second.answer(RECIPE)).held.data == b"b"
+            assert not before.done()
+            one.may.set()
+            await before
+
+    run(scenario())
+
+
 def test_what_one_process_has_made_another_finds(redis_address: str, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with (
