@@ -82,12 +82,15 @@ def test_a_killed_encode_process_costs_one_request() -> None:
         service.close()
 
 
-def test_killing_the_supervisor_ends_everything() -> None:
+@pytest.mark.parametrize("victim", ["supervisor", "api"])
+def test_killing_what_started_others_ends_everything(victim: str) -> None:
     """No process outlives its parent, even one that could not say goodbye."""
     service = Service().start()
     try:
         assert service.process is not None
-        service.process.kill()
+        started = (pid for pid, line in service.pids().items() if "app api" in line)
+        # The first of its processes: it has started the others.
+        os.kill(service.process.pid if victim == "supervisor" else min(started), signal.SIGKILL)
         service.process.wait()
         end = time.monotonic() + 20
         while service.pids() and time.monotonic() < end:
