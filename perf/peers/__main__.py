@@ -15,7 +15,7 @@ from perf.peers import install
 from perf.peers.bare_libvips import BareLibvips
 from perf.peers.fastapi_pillow import FastApiPillow
 from perf.peers.ipx import Ipx
-from perf.peers.ours import Ours, OursByDefault
+from perf.peers.ours import Ours, OursByDefault, OursSmall
 from perf.peers.peer import NotInstalled, Peer
 from perf.peers.pictures import SIZES, make_pictures, write_pictures
 from perf.peers.report import render
@@ -28,7 +28,7 @@ from perf.quality.encoders import find_corpus
 from perf.quality.judge import Judge, JudgeName, choose_judge
 from pixels import butteraugli, vips
 
-PEERS: Final = (Ours, OursByDefault, BareLibvips, Sharp, Ipx, Thumbor, FastApiPillow)
+PEERS: Final = (Ours, OursByDefault, OursSmall, BareLibvips, Sharp, Ipx, Thumbor, FastApiPillow)
 _KEPT: Final = install.FOLDER / "results.json"
 _PAGE: Final = Path(__file__).parents[1] / "PEERS.md"
 

@@ -48,6 +48,15 @@ class Ours(Server):
         return source
 
 
+class OursSmall(Ours):
+    """The service with smart's encoder for JPEGs whose quality is a number, too."""
+
+    title = "ours, JPEG_ENCODER=small"
+    setup = "as *ours*, with `JPEG_ENCODER=small`"
+    encoder = "ours, small"
+    settings: ClassVar[dict[str, str]] = {**Ours.settings, "JPEG_ENCODER": "small"}
+
+
 class OursByDefault(Ours):
     """The service with its default settings: results are kept for download, and would be reused.
 

@@ -28,6 +28,7 @@ before is answered; they run on the same cores, and take about as much from ever
   told the quality.
 - Nobody answers from a cache: keeping and reusing results is off in ours, but for *default settings*.
 """
+_BASES: Final = ("ours", "ours, smart", "ours, fixed quality", "ours, JPEG_ENCODER=small")
 _JUDGES: Final = {"libjxl": "libjxl's `butteraugli_main`", "ours": "our own metric (libjxl's program is not installed)"}
 
 
@@ -60,8 +61,8 @@ def _render_work(result: WorkResult) -> Iterator[str]:
         f"{result.load}. {rounds} rounds. Distance by {_JUDGES[result.judge]}. "
         f"Pictures: {', '.join(name.removesuffix('.jpg') for name in found.pictures)}."
     )
-    # A matched work has two rows that others can be held against: smart, and its distance at a quality that is known.
-    for base in [row for row in found.rows if row.title in {"ours", "ours, smart", "ours, fixed quality"}]:
+    # A matched work has rows that others can be held against: smart, and its distance at a quality that is known.
+    for base in [row for row in found.rows if row.title in _BASES]:
         yield from ("", f"Ours: *{base.title}*.", "", *_tabulate(base, found.rows))
     notes = [*found.notes, *(f"{peer} is missing: {reason}." for peer, reason in result.missing.items())]
     if notes:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from perf.peers.bare_libvips import BareLibvips
-from perf.peers.ours import Ours, OursByDefault
+from perf.peers.ours import Ours, OursByDefault, OursSmall
 from perf.peers.peer import Format, Peer, Task
 from perf.peers.pictures import Size
 from perf.peers.sharp import Sharp
@@ -77,6 +77,9 @@ def enter(work: Work, peers: Sequence[Peer]) -> list[Contestant]:
     for peer in peers:
         if isinstance(peer, OursByDefault):
             if work.quality is not None:
+                found.append(Contestant(peer.title, peer))
+        elif isinstance(peer, OursSmall):
+            if work.quality is None and work.format == "jpeg":
                 found.append(Contestant(peer.title, peer))
         elif isinstance(peer, Ours):
             found += _enter_ours(work, peer)
