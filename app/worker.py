@@ -60,6 +60,11 @@ async def _serve_slot(parts: WorkerParts, stop: asyncio.Event) -> None:
         except JobsUnavailable:
             await asyncio.sleep(_PAUSE_S)
             continue
+        except Exception:
+            # A record that cannot be read: it is claimed three times at most, and the slot must not end with it.
+            _log.exception("no job could be claimed")
+            await asyncio.sleep(_PAUSE_S)
+            continue
         if claim is None:
             continue
         if stop.is_set():

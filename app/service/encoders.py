@@ -216,7 +216,7 @@ class Encoders:
         ended = time.perf_counter()
         self.slots.release(slot, ended - begun)
         at_work_ms = reply.decode_ms + reply.search_ms + reply.encode_ms
-        return Encoded(data, reply, (begun - asked) * 1e3, (ended - begun) * 1e3 - at_work_ms)
+        return Encoded(data, reply, (begun - asked) * 1e3, max(0.0, (ended - begun) * 1e3 - at_work_ms))
 
     def close(self) -> None:
         """End every process, whatever it is doing."""

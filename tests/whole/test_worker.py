@@ -72,6 +72,16 @@ def deliveries_of(worker: Service) -> list[int]:
     return [line["delivery"] for line in lines if line["event"] == "job ended"]
 
 
+def test_a_record_that_cannot_be_read_stops_nobody_elses_job(
+    api_alone: Service, client: Api, start_worker: StartWorker
+) -> None:
+    broken, other = submit(client), submit(client)
+    with redis.Redis.from_url(api_alone.environment["REDIS_URL"]) as valkey:
+        valkey.hset(f"{{cz}}:job:{broken}", "job", b"no job")
+    start_worker()
+    assert wait_for_end(client, other)["status"] == "complete"
+
+
 def test_sigterm_lets_a_worker_finish_and_take_nothing_more(
     api_alone: Service, client: Api, start_worker: StartWorker
 ) -> None:
