@@ -45,12 +45,18 @@ def worker() -> None:
 @main.command()
 def warm() -> None:
     """Run every codec once, so that a broken installation shows now, and compile the metric (once; it is cached)."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     from pixels import butteraugli, jpeg, vips
 
     vips.prepare()
     vips.warm()
-    butteraugli.warm()
-    jpeg.warm()
+    # Side by side: compiling is work for one core each.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as beside:
+        compiled = beside.submit(jpeg.warm)
+        butteraugli.warm()
+        compiled.result()
     click.echo("JPEG, PNG, WebP and AVIF work; the metric and the JPEG encoder are compiled.")
 
 
