@@ -125,8 +125,13 @@ def test_a_body_that_trickles_is_408(impatient: Service, key: str) -> None:
                 break
             except TimeoutError:
                 link.sendall(b"x")
-    assert answer.startswith(b"HTTP/1.1 408")
-    assert b'"request_timeout"' in answer
+        assert answer.startswith(b"HTTP/1.1 408")
+        link.settimeout(20)
+        # Head and body may come one after the other.
+        while b'"request_timeout"' not in answer:
+            more = link.recv(65536)
+            assert more, answer
+            answer += more
 
 
 def test_a_body_that_keeps_the_least_rate_may_take_longer_than_the_bound(impatient: Service, key: str) -> None:

@@ -72,14 +72,20 @@ def deliveries_of(worker: Service) -> list[int]:
     return [line["delivery"] for line in lines if line["event"] == "job ended"]
 
 
-def test_a_record_that_cannot_be_read_stops_nobody_elses_job(
-    api_alone: Service, client: Api, start_worker: StartWorker
-) -> None:
+def test_a_record_that_cannot_be_read_ends_no_slot(api_alone: Service, client: Api, start_worker: StartWorker) -> None:
+    port = free_port()
+
+    def is_alive() -> bool:
+        with suppress(httpx.ConnectError):  # it takes the port a moment after it is ready
+            return httpx.get(f"http://127.0.0.1:{port}/health/live", verify=NO_TLS, timeout=30).status_code == 200
+        return False
+
     broken, other = submit(client), submit(client)
     with redis.Redis.from_url(api_alone.environment["REDIS_URL"]) as valkey:
         valkey.hset(f"{{cz}}:job:{broken}", "job", b"no job")
-    start_worker()
+    start_worker(METRICS_PORT=str(port))
     assert wait_for_end(client, other)["status"] == "complete"
+    assert is_soon(is_alive, within_s=60)
 
 
 def test_sigterm_lets_a_worker_finish_and_take_nothing_more(
@@ -131,26 +137,3 @@ def test_a_job_survives_the_kill_of_the_worker_that_serve_started(service: Servi
     assert wait_for_end(api, job)["status"] == "complete"
     assert f'"job":"{job}","delivery":2' in service.log()
     assert is_soon(lambda: not before & set(service.pids()))
-
-
-def test_a_worker_whose_slot_broke_is_told_to_be_started_again(api_alone: Service, start_worker: StartWorker) -> None:
-    """What cannot even be read as a job ends the slot that takes it: nothing in the worker would begin another."""
-    port = free_port()
-    start_worker(METRICS_PORT=str(port))
-
-    def is_alive() -> bool:
-        with suppress(httpx.ConnectError):  # it takes the port a moment after it is ready
-            return httpx.get(f"http://127.0.0.1:{port}/health/live", verify=NO_TLS, timeout=30).status_code == 200
-        return False
-
-    assert is_soon(is_alive, within_s=60)
-    stream = "{cz}:jobs:paid"
-    with redis.Redis.from_url(api_alone.environment["REDIS_URL"]) as valkey:
-        valkey.hset("{cz}:job:broken", "job", b"not a job")
-        with suppress(redis.ResponseError):  # the group is there already
-            valkey.xgroup_create(stream, "workers", "0", mkstream=True)
-        entry = valkey.xadd(stream, {"id": "broken", "account": "nobody", "cost": "1"})
-        assert is_soon(lambda: not is_alive(), within_s=60)
-        valkey.xack(stream, "workers", entry)
-        valkey.xdel(stream, entry)
-        valkey.delete("{cz}:job:broken")
