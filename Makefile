@@ -26,7 +26,8 @@ faults: $(VENV)/.ready-dev
 
 # Several hosts, each in a network namespace: needs root. `make test` tries the rest of it.
 fleet: $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest -s tests/fleet/cut_off.py tests/fleet/checked_restart.py $(ARGS)
+	@$(BIN)/python -m pytest -s tests/fleet/cut_off.py tests/fleet/told_restart.py tests/fleet/checked_restart.py \
+		$(ARGS)
 
 # What a hundred uploads at once cost, on both stores.
 memory: $(VENV)/.ready-dev
@@ -46,7 +47,7 @@ audit: $(VENV)/.ready-dev
 		{ $(BIN)/python -m venv $(VENV)/audit && $(VENV)/audit/bin/python -m pip install -q pip-audit; }
 	@$(VENV)/audit/bin/python .ci/audit.py
 
-lint: $(VENV)/.ready-dev
+lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -113,10 +114,13 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	@$(BIN)/compressorize warm
 	@touch $@
 
-$(VENV)/.ready-dev: requirements-dev.txt pyproject.toml
-	@PYTHON=$(PYTHON) sh .ci/venv requirements-dev.txt
+$(VENV)/.ready-dev: $(VENV)/.installed-dev
 	@$(BIN)/compressorize warm
 	@touch $@ $(VENV)/.ready
+
+$(VENV)/.installed-dev: requirements-dev.txt pyproject.toml
+	@PYTHON=$(PYTHON) sh .ci/venv requirements-dev.txt
+	@touch $@
 
 # Pins with hashes and without the name of any host.
 lock:

@@ -129,7 +129,7 @@ def test_a_pod_is_left_the_time_that_it_needs_to_end(pod: dict[str, Any], settin
 
 
 def test_a_pod_that_answers_is_out_of_its_service_before_it_is_told_to_end() -> None:
-    """As in tests/fleet/test_rolling_restart.py, which fails no request; and its successor answers before it goes."""
+    """As in tests/fleet/told_restart.py, which fails no request; and its successor answers before it goes."""
     api = find(K8S / "overlays" / "production", "Deployment", "api")["spec"]
     assert api["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     for name, pod, _ in PODS:
