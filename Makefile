@@ -11,9 +11,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 run: $(VENV)/.ready
 	@exec $(BIN)/compressorize serve
 
-# Two at a time, file by file: most tests wait for processes that they have started. ARGS=-n0 runs them one by one.
+# Three at a time on two cores, file by file: most tests wait for processes that they have started. ARGS=-n0: one by one.
 test: $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 # What uses Redis, on every server that is here; the other tests take the newest and the oldest.
 test-servers: $(VENV)/.ready-dev
