@@ -1,5 +1,6 @@
 """What the tests of jobs have in common: sources large enough to be queued, and ways to see what became of them."""
 
+import glob
 import itertools
 import time
 from pathlib import Path
@@ -63,7 +64,10 @@ def get(url: httpx.URL) -> httpx.Response:
 
 def stored(service: Service, pattern: str = "**/*") -> list[Path]:
     """The files in a service's store."""
-    return [path for path in (Path(service.environment["DATA_DIR"]) / "store").glob(pattern) if path.is_file()]
+    store = Path(service.environment["DATA_DIR"]) / "store"
+    # Not pathlib's, which breaks where a folder is removed while it looks.
+    names = glob.glob(pattern, root_dir=store, recursive=True, include_hidden=True)  # noqa: PTH207
+    return [path for path in (store / name for name in names) if path.is_file()]
 
 
 def is_soon(holds: Any, within_s: float = 15) -> bool:
