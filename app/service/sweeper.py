@@ -11,6 +11,8 @@ from app.ports.variants import VariantsUnavailable
 
 _log = structlog.get_logger(__name__)
 _BATCH: Final = 100
+#: Names that are removed side by side: each is several round trips to a store that is far away.
+_AT_ONCE: Final = 16
 
 
 class Expiring(Protocol):
@@ -53,7 +55,15 @@ class Sweeper:
             What was not removed is due again in a minute.
         """
         names = await self._records.expired(most=_BATCH)
-        for name in names:
-            await self._blobs.delete(name)
-            await self._records.forget(name)
+        left = iter(names)
+
+        async def remove_some() -> None:
+            for name in left:
+                await self._blobs.delete(name)
+                await self._records.forget(name)
+
+        ends = await asyncio.gather(*(remove_some() for _ in range(_AT_ONCE)), return_exceptions=True)
+        # Not before all have ended: what one cannot remove the others still can, and nobody would wait for them.
+        for failure in filter(None, ends):
+            raise failure
         return len(names)
