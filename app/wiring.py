@@ -51,7 +51,7 @@ from app.service.system_memory import find_memory_bytes
 from app.service.upload import Upload
 from app.service.webhook import WebhookSender
 from app.settings import Settings
-from app.wiring_cdn import CdnParts, assemble_cdn
+from app.wiring_cdn import CdnParts, assemble_cdn, assemble_finisher
 
 #: A loop costs about a sixth of the encoders' time on a plain JPEG, and far less on longer work (perf/README.md).
 _CORES_PER_LOOP: Final = 8
@@ -232,7 +232,9 @@ def assemble(settings: Settings) -> Parts:
         desk=desk,
         story=Compression(compressor, desk, once, limiter, fetcher, begin_upload, settings),
         readiness=Readiness(encoders, lambda: _answers(redis)),
-        cdn=assemble_cdn(settings, redis, breaker, blobs, encoders, fetcher, processes=processes),
+        cdn=assemble_cdn(
+            settings, redis, breaker, jobs, blobs, encoders, fetcher, processes=processes, tracer=eyes.tracer
+        ),
         eyes=eyes,
     )
 
@@ -288,6 +290,7 @@ def assemble_worker(settings: Settings) -> WorkerParts:
     )
     jobs = _jobs(client, breaker, settings)
     blobs = open_blobs(settings, _WORKER_TIMEOUT_S)
+    variants = RedisVariants(client, client, breaker, max_bytes=settings.cdn_cache_max_bytes)
     buffers = BufferPool(settings.max_bytes, most=slots, kept=slots)
     outbound = Outbound()
     keys = RedisKeys(client, breaker, settings.pepper())
@@ -302,7 +305,14 @@ def assemble_worker(settings: Settings) -> WorkerParts:
         encoders=encoders,
         outbound=outbound,
         runner=Runner(
-            jobs, blobs, encoders, buffers, is_reusing=settings.reuse_results, meter=eyes.meter, tracer=eyes.tracer
+            jobs,
+            blobs,
+            encoders,
+            buffers,
+            assemble_finisher(settings, variants, blobs, encoders).fulfil,
+            is_reusing=settings.reuse_results,
+            meter=eyes.meter,
+            tracer=eyes.tracer,
         ),
         courier=Courier(
             RedisDeliveries(client, breaker),
@@ -313,11 +323,7 @@ def assemble_worker(settings: Settings) -> WorkerParts:
             tracer=eyes.tracer,
         ),
         sweeper=Sweeper(jobs, blobs, every_s=settings.sweep_s),
-        variant_sweeper=Sweeper(
-            RedisVariants(client, client, breaker, max_bytes=settings.cdn_cache_max_bytes),
-            blobs,
-            every_s=settings.sweep_s,
-        ),
+        variant_sweeper=Sweeper(variants, blobs, every_s=settings.sweep_s),
         eyes=eyes,
     )
 

@@ -43,8 +43,12 @@ class Load(msgspec.Struct, frozen=True):
 
 
 def kind_of_work(job: Job) -> str:
-    """Name what decides the seconds a byte: the output format, and whether the quality is searched for."""
-    return f"{job.options.format}:{'smart' if job.options.quality is None else 'asked'}"
+    """Name what decides the seconds a byte: the output format, and whether the quality is searched for.
+
+    What an order takes is learnt apart: it may be several encodes.
+    """
+    what = "order" if job.order else job.options.format
+    return f"{what}:{'smart' if job.options.quality is None else 'asked'}"
 
 
 def prior_ms_per_byte(job: Job) -> float:

@@ -39,6 +39,7 @@ from app.ports.deliveries import KEEP_DELIVERY_S
 from app.ports.jobs import (
     ANNOUNCE_S,
     HEARTBEAT_S,
+    KEEP_ORDER_S,
     KEEP_S,
     MOST_DELIVERIES,
     Claim,
@@ -165,7 +166,7 @@ class RedisJobs(RedisJobRecords):
                 job.lane,
                 claim.token,
                 encode_end(end),
-                to_ms(self._keep_s),
+                to_ms(min(KEEP_ORDER_S, self._keep_s) if job.order else self._keep_s),
                 self._most_of_account,
                 job.content_key if is_complete else "",
                 # Made from the job's id: a job that ends again, because its end was lost, tells it under the same id.

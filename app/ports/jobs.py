@@ -12,6 +12,9 @@ Lane = Literal["paid", "free"]
 State = Literal["processing", "complete", "failed"]
 #: How long a result is kept, counted from completion.
 KEEP_S: Final = 24 * 3600
+#: How long the record of a job with an `order` is kept: nobody downloads anything, but who asks for the same meanwhile
+#: is to learn that it failed.
+KEEP_ORDER_S: Final = 600
 #: A job whose worker died this many times has failed: it may be what killed them.
 MOST_DELIVERIES: Final = 3
 #: A worker tells this often that it is alive. Three times missed, and its jobs are another's.
@@ -56,6 +59,9 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
         The same for the same source, parameters and encoder version within one account; empty: reuse is off.
     traceparent
         The span of the request that it came with, for those of its worker; empty where nothing is traced.
+    order
+        What is to be made of the source where that is no result to be downloaded, in the words of `service.cdn.orders`;
+        empty for what customers send. Such a job's id is told to nobody, and `options` are those of its first encode.
     """
 
     id: str
@@ -68,6 +74,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True):
     content_key: str = ""
     webhook_url: str = ""
     traceparent: str = ""
+    order: bytes = b""
     state: State = "processing"
     finished: float | None = None
     expires: float | None = None

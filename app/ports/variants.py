@@ -41,6 +41,8 @@ class Variant(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         Those of the source's answer that tell how long it is good, and by what it can be asked whether it has changed.
     failure
         Code and sentence, of a failure.
+    job
+        Of an interim answer, the job that makes the better one; empty where the process does that which answered.
     """
 
     key: str
@@ -59,6 +61,7 @@ class Variant(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     source_digest: str = ""
     source_headers: tuple[tuple[str, str], ...] = ()
     failure: tuple[str, str] = ("", "")
+    job: str = ""
 
 
 class Purge(NamedTuple):

@@ -37,7 +37,8 @@ class Desk:
             for pause_s in (0, _SECOND_LOOK_S):
                 await asyncio.sleep(pause_s)
                 job = self._results.find(job_id) or await self._jobs.find(job_id)
-                if job is not None and job.account == account:
+                # Of an order nobody was told the id, and there is nothing to download.
+                if job is not None and job.account == account and not job.order:
                     return job
         except JobsUnavailable:
             raise unavailable() from None

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final, cast
 
@@ -21,6 +21,9 @@ from app.service.encoders import Encoders
 _log = structlog.get_logger(__name__)
 #: What the store or the queue refused is tried again after this pause, while the claim holds.
 _PAUSE_S: Final = 0.5
+#: Fulfils a job's order, of the source that the buffer holds; raises what `Runner` knows to handle: `ServiceError`,
+#: BlobsUnavailable, JobsUnavailable.
+Fulfil = Callable[[Job, SharedBuffer], Awaitable[Outcome]]
 _LOST: Final = Failure("compression_failed", "The uploaded file was lost. Send it again.")
 
 
@@ -35,6 +38,8 @@ class Runner:
     ----------
     buffers
         Each holds the largest source.
+    fulfil
+        What jobs with an order are handed to; it keeps what it makes.
     is_reusing
         Whether a result with the same content key serves.
     """
@@ -45,6 +50,7 @@ class Runner:
         blobs: Blobs,
         encoders: Encoders,
         buffers: BufferPool,
+        fulfil: Fulfil,
         *,
         is_reusing: bool = True,
         meter: Meter = UNCOUNTED,
@@ -55,6 +61,7 @@ class Runner:
         self._blobs = blobs
         self._encoders = encoders
         self._buffers = buffers
+        self._fulfil = fulfil
         self._is_reusing = is_reusing
         self._meter = meter
         #: By content key: jobs whose twins wait for their result.
@@ -178,6 +185,8 @@ class Runner:
             raise ServiceError("overloaded", "There is no memory for the source.")
         try:
             await self._load(job, buffer)
+            if job.order:
+                return await self._fulfil(job, buffer)
             encoded = await self._encoders.encode(buffer, job.options, account=job.account)
             await self._blobs.put(job_blobs.result(job.id), encoded.data)
             return outcome_of(encoded)

@@ -47,12 +47,11 @@ class Customer:
 
     def purge(self, source: str) -> httpx.Response:
         """Purge a source by its URL, with an API key of the account."""
-        if not self._bearer:
-            limit = ("--plan", "custom", "--per-minute", "100000")
-            done = self.service.run("keys", "create", "--account", self.account, "--json", *limit)
-            self._bearer = f"Bearer {json.loads(done.stdout)['key']}"
-        body = {"url": f"{HOST}{source}"}
-        return self.client.post("/api/v1/purge", json=body, headers={"Authorization": self._bearer})
+        return self.client.post("/api/v1/purge", json={"url": f"{HOST}{source}"}, headers=self._authorization())
+
+    def ask(self, path: str) -> httpx.Response:
+        """Get a path of the API, with an API key of the account."""
+        return self.client.get(path, headers=self._authorization())
 
     def get(
         self, source: str, options: str = "f:auto,q:60", accept: str = PLAIN, method: str = "GET", **headers: str
@@ -62,6 +61,13 @@ class Customer:
 
     def close(self) -> None:
         self.client.close()
+
+    def _authorization(self) -> dict[str, str]:
+        if not self._bearer:
+            limit = ("--plan", "custom", "--per-minute", "100000")
+            done = self.service.run("keys", "create", "--account", self.account, "--json", *limit)
+            self._bearer = f"Bearer {json.loads(done.stdout)['key']}"
+        return {"Authorization": self._bearer}
 
     def _run(self, *arguments: str) -> Any:
         done = self.service.run("cdn", *arguments, "--json")

@@ -1,6 +1,7 @@
 """What an answer is once its bytes are there: its headers, its entity tag, and until when it may be used."""
 
 import hashlib
+import math
 import time
 from typing import Final
 
@@ -17,6 +18,7 @@ from pixels.formats import FORMATS, FormatName
 
 _TAG_CHARACTERS: Final = 16
 _ETAG_CHARACTERS: Final = 32
+_KIND: Final = "x-variant"
 
 
 class Lives(msgspec.Struct, frozen=True):
@@ -32,9 +34,17 @@ def source_tag(source: str) -> str:
 
 
 def make_variant(
-    recipe: Recipe, key: str, source: SourceFile, data: bytes, facts: Done | None, *, kind: Kind, lives: Lives
+    recipe: Recipe,
+    key: str,
+    source: SourceFile,
+    data: bytes,
+    facts: Done | None,
+    *,
+    kind: Kind,
+    lives: Lives,
+    job: str = "",
 ) -> Variant:
-    """Draw up the variant of `data`; without `facts`, it is the source itself."""
+    """Draw up the variant of `data`; without `facts`, it is the source itself. `job` is to make a better one."""
     canonical = recipe.source.canonical()
     tags = (source_tag(canonical), *source.tags)
     is_short = kind != "final"
@@ -46,7 +56,7 @@ def make_variant(
         "x-content-type-options": "nosniff",
         "surrogate-key": " ".join(tags),
         "cache-tag": ",".join(tags),
-        "x-variant": kind,
+        _KIND: kind,
         **_negotiated(recipe),
         **_sizes(source.buffer.size, len(data), name),
         **({"x-original-returned": "true"} if facts is None else _facts(facts)),
@@ -65,6 +75,7 @@ def make_variant(
         headers=tuple(headers.items()),
         tags=tags,
         source_digest=source.digest,
+        job=job,
     )
     return renew(made, source, lives, is_short=is_short)
 
@@ -90,6 +101,25 @@ def renew(variant: Variant, source: SourceFile | Unchanged, lives: Lives, *, is_
         headers=tuple(headers.items()),
         source_headers=tuple(source_headers.items()),
     )
+
+
+def renew_unasked(variant: Variant, lives: Lives) -> Variant:
+    """Let an interim answer live for another moment, as far as its source lets it without being asked again."""
+    # Rounded up to whole seconds, in which ages are counted: one such renewal may follow the other.
+    asked_at = time.time() - math.ceil(time.time() - variant.made)
+    return renew(variant, Unchanged(dict(variant.source_headers), asked_at), lives, is_short=True)
+
+
+def may_be_used_unasked(variant: Variant) -> bool:
+    """Whether the source, as it was asked last, lets it be used when it was made; the settings may say shorter."""
+    told = read_freshness(dict(variant.source_headers), variant.made)
+    return told.is_fresh(variant.made, variant.made, math.inf)
+
+
+def promote(variant: Variant) -> Variant:
+    """Let an interim answer stand as the final one: nothing better has come of it."""
+    headers = dict(variant.headers) | {_KIND: "final"}
+    return msgspec.structs.replace(variant, kind="final", job="", headers=tuple(headers.items()))
 
 
 def is_storable(variant: Variant) -> bool:

@@ -1,26 +1,33 @@
-"""Making one variant: the source, its encodes, the smallest of them in the end and the best so far in time."""
+"""Making one variant: the source, its first encode, or what there is already."""
 
 import asyncio
 import time
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Sequence
 
 import msgspec
 
 from app.errors import ServiceError
-from app.ports.variants import Kind
-from app.service.cdn.answers import Lives, failure_of, is_storable, make_failure, make_variant, renew
+from app.service.cdn.answers import (
+    Lives,
+    failure_of,
+    is_storable,
+    make_failure,
+    may_be_used_unasked,
+    promote,
+    renew,
+    renew_unasked,
+)
+from app.service.cdn.improving import Improver
 from app.service.cdn.memory import Held
+from app.service.cdn.orders import Orders
 from app.service.cdn.origin import Origin, SourceFile, Unchanged, is_gone
 from app.service.cdn.recipe import HEAD_BYTES
 from app.service.cdn.shelf import Looked, Shelf
-from app.service.cdn.work import Work
+from app.service.cdn.telling import Teller
+from app.service.cdn.work import OURS, Work
 from app.service.encoders import Encoded, Encoders
 from app.service.slots import Slots
 from pixels.formats import FormatName
-
-#: Our own troubles, of which the next request may be free.
-_OURS: Final = frozenset({"overloaded", "unavailable"})
 
 
 class Maker:
@@ -31,29 +38,29 @@ class Maker:
     turns
         Lent to variants that have their source, for the quickest of their formats: as many as there are encode
         processes, whose own waiting room is for bursts. So a storm of new URLs leaves the event loop to what is kept.
-    slow_turns
-        Lent for the other formats. One fewer, where there are two or more: AVIF never holds up a first answer.
-    deadline_s
-        From the request on. What is ready by then is the answer, though something better is still being made.
+    improver
+        Has the deadline, by which there is an answer.
     """
 
     def __init__(
         self,
         origin: Origin,
         turns: Slots[int],
-        slow_turns: Slots[int],
         encoders: Encoders,
         shelf: Shelf,
+        teller: Teller,
+        improver: Improver,
+        orders: Orders,
         *,
-        deadline_s: float,
         lives: Lives,
     ) -> None:
         self._origin = origin
         self._turns = turns
-        self._slow_turns = slow_turns
         self._encoders = encoders
         self._shelf = shelf
-        self._deadline_s = deadline_s
+        self._teller = teller
+        self._improver = improver
+        self._orders = orders
         self._lives = lives
 
     async def make(self, work: Work, looked: Looked) -> None:
@@ -69,9 +76,16 @@ class Maker:
         ServiceError
             There is no answer, and why.
         """
+        looked, is_ordered = await self._follow_order(looked)
         old = looked.held
-        # Of what is no final answer, the source is wanted whole.
-        known = old.variant if old is not None and old.variant.kind == "final" else None
+        if old is not None and is_ordered:
+            waiting = Held(renew_unasked(old.variant, self._lives), old.data)
+            if may_be_used_unasked(waiting.variant):
+                work.settle(waiting)
+                await self._shelf.keep(waiting, looked)
+                return
+        # Of what is no final answer, and will be none, the source is wanted whole.
+        known = old.variant if old is not None and (is_ordered or old.variant.kind == "final") else None
         try:
             async with self._origin.opened(work.account, work.recipe.source, known) as source:
                 work.timings_ms["fetch"] = (time.monotonic() - work.begun) * 1e3
@@ -82,8 +96,23 @@ class Maker:
         except ServiceError as error:
             await self._do_without(work, error, looked)
 
+    async def _follow_order(self, looked: Looked) -> tuple[Looked, bool]:
+        """Look what became of the job that an interim answer waits for: whether it waits still.
+
+        Where the job has failed, after three workers died of it, the interim answer counts as the final one: who made
+        it anew would begin the next such job.
+        """
+        old = looked.held
+        if old is None or not old.variant.job:
+            return looked, False
+        state = await self._orders.state(old.variant.job)
+        if state == "failed":
+            looked = looked._replace(held=Held(promote(old.variant), old.data))
+        return looked, state == "processing"
+
     async def _renew(self, work: Work, source: Unchanged, old: Held, looked: Looked) -> None:
-        held = Held(renew(old.variant, source, self._lives), old.data)
+        is_short = old.variant.kind != "final"
+        held = Held(renew(old.variant, source, self._lives, is_short=is_short), old.data)
         work.settle(held)
         if is_storable(held.variant):
             await self._shelf.keep(held, looked)
@@ -97,7 +126,7 @@ class Maker:
             work.settle(held)
             await self._shelf.keep(held, looked)
             return
-        if error.code in _OURS:
+        if error.code in OURS:
             raise error
         failure = make_failure(work.recipe, work.key, error, self._lives)
         work.fail(failure_of(failure, time.time()))
@@ -105,7 +134,7 @@ class Maker:
 
     async def _compress(self, work: Work, source: SourceFile, looked: Looked) -> None:
         asked = time.monotonic()
-        left_s = max(0.0, work.begun + self._deadline_s - asked)
+        left_s = self._improver.left_s(work)
         try:
             # Who cannot get the source instead waits as long as anybody waits for an encode.
             async with asyncio.timeout(left_s if work.recipe.may_be_source(source.format) else None):
@@ -118,109 +147,41 @@ class Maker:
             return
         work.timings_ms["queue"] = (time.monotonic() - asked) * 1e3
         begun = time.monotonic()
-        names = iter(work.recipe.formats_for(source.format, source.buffer.head(HEAD_BYTES)))
+        formats = work.recipe.formats_for(source.format, source.buffer.head(HEAD_BYTES))
         try:
-            first = await self._encode_first(work, source, names)
+            first, left = await self._encode_first(work, source, formats)
         finally:
             self._turns.release(turn, time.monotonic() - begun)
         if isinstance(first, Encoded):
-            await self._improve(work, source, first, names, looked)
+            await self._improver.improve(work, source, first, left, looked)
         else:
             await self._answer_with_source(work, source, looked, first)
 
     async def _encode_first(
-        self, work: Work, source: SourceFile, names: Iterator[FormatName]
-    ) -> Encoded | ServiceError | None:
-        """Encode in the first format in which that works; return why none does."""
+        self, work: Work, source: SourceFile, formats: Sequence[FormatName]
+    ) -> tuple[Encoded | ServiceError | None, Sequence[FormatName]]:
+        """Encode in the first format in which that works, and tell which are left; or why none does."""
         problem = None
-        for name in names:
+        for position, name in enumerate(formats, 1):
             try:
                 encoded = await self._encoders.encode(
                     source.buffer, work.recipe.encode_options(name), account=work.account
                 )
             except ServiceError as error:
                 problem = error
-                if error.code in _OURS:
+                if error.code in OURS:
                     break  # the others would fare no better
             else:
                 work.note(encoded)
-                return encoded
-        return problem
-
-    async def _improve(
-        self, work: Work, source: SourceFile, best: Encoded, names: Iterator[FormatName], looked: Looked
-    ) -> None:
-        """Answer with the smallest there is; at the deadline, with the smallest so far."""
-        kind: Kind = "final"
-        for name in names:
-            encoding = asyncio.create_task(self._encode_behind(work, source, name))
-            try:
-                await self._answer_in_time(work, source, best, encoding, looked)
-                encoded = await encoding
-            except ServiceError as error:
-                if error.code in _OURS:
-                    kind = "interim"  # what was left out for want of an encoder is tried again soon
-                continue
-            finally:
-                # Before the memory of the source goes to another.
-                encoding.cancel()
-            work.note(encoded)
-            best = encoded if len(encoded.data) < len(best.data) else best
-        await self._finish(work, source, best, looked, kind)
-
-    async def _encode_behind(self, work: Work, source: SourceFile, name: FormatName) -> Encoded:
-        turn = await self._slow_turns.acquire(work.account)
-        begun = time.monotonic()
-        try:
-            return await self._encoders.encode(source.buffer, work.recipe.encode_options(name), account=work.account)
-        finally:
-            self._slow_turns.release(turn, time.monotonic() - begun)
-
-    async def _answer_in_time(
-        self, work: Work, source: SourceFile, best: Encoded, encoding: "asyncio.Task[Encoded]", looked: Looked
-    ) -> None:
-        """Wait for an encode; at the deadline, answer with the best so far and return."""
-        if work.first.done():
-            return
-        await asyncio.wait({encoding}, timeout=max(0.0, work.begun + self._deadline_s - time.monotonic()))
-        if not encoding.done():
-            await self._finish(work, source, best, looked, "interim")
+                return encoded, formats[position:]
+        return problem, ()
 
     async def _answer_with_source(
         self, work: Work, source: SourceFile, looked: Looked, problem: ServiceError | None
     ) -> None:
         """Answer with the source as it is, where it may be; `problem` is why, None for want of time."""
-        is_ours = problem is None or problem.code in _OURS
+        is_ours = problem is None or problem.code in OURS
         has_better = looked.held is not None and looked.held.variant.kind in {"final", "interim"}
         if not work.recipe.may_be_source(source.format) or (is_ours and has_better):
             raise problem or ServiceError("overloaded", "All encoders are busy.")
-        data = bytes(source.buffer.view())
-        await self._tell(work, source, data, None, looked, "original", is_kept=not is_ours)
-
-    async def _finish(self, work: Work, source: SourceFile, best: Encoded, looked: Looked, kind: Kind) -> None:
-        if len(best.data) > source.buffer.size and work.recipe.may_be_source(source.format):
-            await self._tell(work, source, bytes(source.buffer.view()), None, looked, kind)
-        else:
-            await self._tell(work, source, best.data, best, looked, kind)
-
-    async def _tell(
-        self,
-        work: Work,
-        source: SourceFile,
-        data: bytes,
-        encoded: Encoded | None,
-        looked: Looked,
-        kind: Kind,
-        *,
-        is_kept: bool = True,
-    ) -> None:
-        facts = None if encoded is None else encoded.facts
-        variant = make_variant(work.recipe, work.key, source, data, facts, kind=kind, lives=self._lives)
-        held = Held(variant, data)
-        work.settle(held)
-        if not is_storable(variant):
-            return
-        if is_kept:
-            await self._shelf.keep(held, looked)
-        else:  # in a storm, what is made anew in a moment is not worth the store's time
-            self._shelf.memory.put(held, epoch=looked.epoch)
+        await self._teller.tell_source(work, source, looked, is_kept=not is_ours)

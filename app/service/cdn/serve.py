@@ -119,7 +119,7 @@ class Cdn:
             if self._works.get(work.key) is work:
                 del self._works[work.key]
             work.fail(ServiceError("unavailable", "The service is ending. Try again.", headers={"Retry-After": "1"}))
-            await self._resign(work)
+            await self.shelf.resign(work.key, work.id)
 
     async def _take_lead(self, work: Work) -> Looked | None:
         """Wait until this process is the one that makes the variant; None where another has made it meanwhile."""
@@ -145,10 +145,6 @@ class Cdn:
             with suppress(VariantsUnavailable):
                 await self._variants.lead(work.key, work.id)
 
-    async def _resign(self, work: Work) -> None:
-        with suppress(VariantsUnavailable):
-            await self._variants.resign(work.key, work.id)
-
     async def _note_uses(self) -> None:
         while True:
             await asyncio.sleep(_NOTE_USES_S)
@@ -161,7 +157,7 @@ class Cdn:
             is_covered = purge.account == work.account if purge.by == "tag" else purge.covers(*work.place, ())
             if is_covered:
                 del self._works[key]
-                resigning = asyncio.create_task(self._resign(work))
+                resigning = asyncio.create_task(self.shelf.resign(work.key, work.id))
                 self._tasks.add(resigning)
                 resigning.add_done_callback(self._tasks.discard)
 

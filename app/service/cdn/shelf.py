@@ -73,22 +73,32 @@ class Shelf:
         self.memory.put(held, epoch=epoch)
         return Looked(held, since, epoch)
 
-    async def keep(self, held: Held, looked: Looked) -> None:
+    async def keep(self, held: Held, looked: Looked) -> bool:
         """Keep a variant, unless it was purged after `looked`. One that cannot be kept was answered all the same."""
+        try:
+            return await self.store(held, looked)
+        except (VariantsUnavailable, BlobsUnavailable):
+            return False
+
+    async def store(self, held: Held, looked: Looked) -> bool:
+        """Keep a variant as `keep` does; what does not answer is told. Raises VariantsUnavailable, BlobsUnavailable."""
         variant, data = held.variant, held.data
         if looked.since is None:
-            return
-        try:
-            if data and not variant.blob:
-                variant = msgspec.structs.replace(variant, blob=_new_blob())
-                await self._variants.reserve(variant.blob, for_s=_RESERVED_S)
-                # What is lost in a power cut is made again.
-                await self._blobs.put_many({variant.blob: data})
-            is_kept = await self._variants.keep(variant, since=looked.since)
-        except (VariantsUnavailable, BlobsUnavailable):
-            return
+            return False
+        if data and not variant.blob:
+            variant = msgspec.structs.replace(variant, blob=_new_blob())
+            await self._variants.reserve(variant.blob, for_s=_RESERVED_S)
+            # What is lost in a power cut is made again.
+            await self._blobs.put_many({variant.blob: data})
+        is_kept = await self._variants.keep(variant, since=looked.since)
         if is_kept:
             self.memory.put(Held(variant, data), epoch=looked.epoch)
+        return is_kept
+
+    async def resign(self, key: str, owner: str) -> None:
+        """Give up the lead; where the index does not answer, it ends by itself."""
+        with suppress(VariantsUnavailable):
+            await self._variants.resign(key, owner)
 
     async def note_uses(self) -> None:
         """Tell the index which variants memory has answered with, so that it does not take them for unused."""

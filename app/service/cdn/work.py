@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Final
 
 from app.errors import ServiceError
 from app.ports.variants import Variant
@@ -9,6 +10,9 @@ from app.service.cdn.memory import Held
 from app.service.cdn.recipe import Recipe
 from app.service.encoders import Encoded
 from app.service.job_blobs import new_id
+
+#: Our own troubles, of which the next request may be free.
+OURS: Final = frozenset({"overloaded", "unavailable"})
 
 
 class Work:
