@@ -3,7 +3,7 @@
 | key of Redis | holds |
 | --- | --- |
 | `{cz}:jobs:paid`, `{cz}:jobs:free` | stream: jobs queued and running (pending in the group `workers`) |
-| `{cz}:jobs:held:ACCOUNT` | list: jobs of an account that has as many as it may in the lanes |
+| `{cz}:jobs:held:ACCOUNT` | list: jobs of an account that has as many as it may in the lanes; its orders apart |
 | `{cz}:jobs:load`, `{cz}:jobs:load:ACCOUNT` | hash: jobs held, and the milliseconds that jobs are expected to take |
 | `{cz}:jobs:rates` | hash: milliseconds and bytes of each kind of work lately |
 | `{cz}:workers` | hash: each worker's slots, and until when they count |
@@ -114,7 +114,7 @@ class RedisJobs(RedisJobRecords):
             self._submit,
             job.id,
             record,
-            job.account,
+            _share_of(job),
             job.lane,
             self._most_of_account,
             job.original_size,
@@ -251,6 +251,12 @@ class RedisJobs(RedisJobRecords):
                 except NotWritten as error:
                     raise JobsUnavailable(str(error)) from error
         return answer
+
+
+def _share_of(job: Job) -> str:
+    """Name whose share of the lanes a job takes: an account's orders have one of their own, so that its jobs go by."""
+    # With a tab, which is in no account's name.
+    return f"{job.account}\torders" if job.order else job.account
 
 
 class _Contact:

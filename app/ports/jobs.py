@@ -161,9 +161,9 @@ class Jobs(Protocol):
         """Take the next job, or one whose worker has gone silent; None when there is none for `wait_s` seconds.
 
         Paid goes before free, but every fifth job comes from free while there is one. An account has only so many jobs
-        in the lanes at once; the rest are held back, in order, and others do not wait for them. A job that was
-        delivered `MOST_DELIVERIES` times without an end is failed with ``compression_failed`` here, and never returned.
-        A claim that is cancelled takes nothing.
+        in the lanes at once, and as many orders; the rest are held back, in order, and others do not wait for them. A
+        job that was delivered `MOST_DELIVERIES` times without an end is failed with ``compression_failed`` here, and
+        never returned. A claim that is cancelled takes nothing.
         """
         ...
 

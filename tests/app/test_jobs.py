@@ -19,7 +19,7 @@ import redis
 from app.adapters import redis_jobs
 from app.adapters.embedded import EmbeddedValkey
 from app.adapters.redis_jobs import RedisJobs
-from app.ports.jobs import MOST_DELIVERIES, Claim, Failure, Jobs, JobsUnavailable, LaneState
+from app.ports.jobs import KEEP_ORDER_S, MOST_DELIVERIES, Claim, Failure, Jobs, JobsUnavailable, LaneState
 from tests.app.queues import NOWHERE, OUTCOME, claim_next, make_job, queueing, run, sending
 from tests.conftest import SERVERS, find_program
 
@@ -184,6 +184,40 @@ def test_an_account_at_its_cap_waits_in_order_and_nobody_waits_for_it(redis_addr
             # To hand one back lets no other in.
             await jobs.hand_back(claims[2])
             assert await claim_ids(jobs, 1) == ["light0"]
+
+    run(scenario())
+
+
+def test_an_accounts_own_jobs_do_not_wait_for_its_orders(redis_address: str) -> None:
+    """However many of these there are; and orders are held to the same cap among themselves."""
+
+    async def scenario() -> None:
+        async with queueing(redis_address, most_of_account=1) as jobs:
+            for number in range(3):
+                await jobs.submit(make_job(f"order{number}", lane="free", order=b"variant"))
+            await jobs.submit(make_job("paid"))
+            lanes = await jobs.lanes()
+            assert (lanes["paid"].held, lanes["free"].held) == (0, 2)
+            ended = []
+            for _ in range(4):
+                claim = await claim_next(jobs)
+                assert await jobs.finish(claim, OUTCOME, took_s=1)
+                ended.append(claim.job.id)
+            assert ended == ["paid", "order0", "order1", "order2"]
+            assert await jobs.depth() == {"paid": 0, "free": 0}
+
+    run(scenario())
+
+
+def test_the_record_of_an_order_goes_soon(redis_address: str) -> None:
+    async def scenario() -> None:
+        async with queueing(redis_address) as jobs:
+            await jobs.submit(make_job(lane="free", order=b"variant"))
+            assert await jobs.finish(await claim_next(jobs), OUTCOME, took_s=1)
+            job = await jobs.find("job")
+            assert job is not None
+            assert job.finished is not None
+            assert job.expires == pytest.approx(job.finished + KEEP_ORDER_S)
 
     run(scenario())
 
