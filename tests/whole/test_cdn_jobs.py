@@ -28,31 +28,32 @@ _names = count()
 
 
 @pytest.fixture(scope="module")
-def service(net: PublicNet) -> Iterator[Service]:
-    """An API whose deadline is over before anything is made: all formats but the first are left to the worker."""
+def processes(net: PublicNet) -> Iterator[tuple[Service, Service]]:
+    """An API whose deadline is over before anything is made, so that all formats but the first are left to a worker."""
     folder = make_short_folder()
-    with EmbeddedValkey(folder, folder / "s"):
-        running = Service(
-            "api",
-            net=net,
-            REDIS_URL=f"unix://{folder / 's'}",
-            ENCODE_PROCESSES="1",
-            CDN_DEADLINE_MS="1",
-            CDN_INTERIM_S=str(INTERIM_S),
-            SWEEP_S="1",
-        ).start()
-        yield running
-        running.close()
+    with EmbeddedValkey(folder, folder / "s"), ThreadPoolExecutor(2) as threads:
+        shared = {"REDIS_URL": f"unix://{folder / 's'}", "CDN_INTERIM_S": str(INTERIM_S), "SWEEP_S": "1"}
+        api = Service("api", net=net, ENCODE_PROCESSES="1", CDN_DEADLINE_MS="1", **shared)
+        worker = Service("worker", WORKER_PROCESSES="1", **shared | {"DATA_DIR": api.environment["DATA_DIR"]})
+        try:
+            list(threads.map(Service.start, (api, worker)))
+            yield api, worker
+        finally:
+            api.close()
+            worker.close()
 
 
 @pytest.fixture(scope="module")
-def worker(service: Service) -> Iterator[int]:
+def service(processes: tuple[Service, Service]) -> Service:
+    """The API."""
+    return processes[0]
+
+
+@pytest.fixture(scope="module")
+def worker(processes: tuple[Service, Service]) -> int:
     """The worker's process."""
-    shared = {name: service.environment[name] for name in ("REDIS_URL", "DATA_DIR", "CDN_INTERIM_S", "SWEEP_S")}
-    running = Service("worker", WORKER_PROCESSES="1", **shared).start()
-    assert running.process is not None
-    yield running.process.pid
-    running.close()
+    assert processes[1].process is not None
+    return processes[1].process.pid
 
 
 @pytest.fixture(scope="module")
