@@ -19,6 +19,13 @@ from tests.app.queues import NOWHERE, claim_next, run
 FIRST = encode("jpeg", 900)
 
 
+class Traced:
+    """A request that is traced."""
+
+    def context(self) -> str:
+        return "00-1-2-01"
+
+
 class Improving:
     """An improver with one turn, which is free at first."""
 
@@ -32,7 +39,7 @@ class Improving:
             self.turns,
             cast(Any, self.encoders),
             Teller(place.shelf, LIVES),
-            Orders(place.jobs, place.blobs),
+            Orders(place.jobs, place.blobs, tracer=cast(Any, Traced())),
             deadline_s=deadline_s,
         )
 
@@ -82,7 +89,7 @@ def test_what_waits_for_its_turn_at_the_deadline_is_a_job_with_all_that_is_left(
             job: Job = (await claim_next(one.place.jobs)).job
             assert await one.kept() == ("interim", 900, job.id)
             assert read_order(job).formats == ("webp", "avif")
-            assert (job.original_size, job.source_parts) == (SOURCE_BYTES, 1)
+            assert (job.original_size, job.source_parts, job.traceparent) == (SOURCE_BYTES, 1, "00-1-2-01")
             assert one.encoders.begun == []
             assert one.turns.waiting == 0
             one.turns.release(turn)
