@@ -2,7 +2,8 @@
 
 What counts is a number of bytes for each pixel: of the source where its decoder holds all of it, of the result for its
 encoder, and for `smart` of what the metric compares. The header does not tell a photograph from a drawing: both have to
-fit. Measured by `perf/memory_of_encodes.py`, which also says how near the estimate comes.
+fit. Noise it does tell, by the size of the file. Measured by `perf/memory_of_encodes.py`, which also says how near the
+estimate comes.
 """
 
 from typing import Final, NamedTuple
@@ -35,7 +36,7 @@ _DEEP_AVIF: Final = 1.25
 _SAMPLES: Final = {"4:2:0": 1.5, "4:1:1": 1.5, "4:2:2": 2.0}
 _COEFFICIENT_BYTES: Final = 2
 _OPAQUE: Final[dict[FormatName, _Encoder]] = {
-    "jpeg": _Encoder(6.0, 10.0),
+    "jpeg": _Encoder(6.0, 7.0),
     "png": _Encoder(24.0, 26.0),
     "webp": _Encoder(5.8, 20.0),
     "avif": _Encoder(20.6, 20.6),
@@ -46,10 +47,21 @@ _TRANSLUCENT: Final[dict[FormatName, _Encoder]] = {
     "webp": _Encoder(38.0, 46.0),
     "avif": _Encoder(37.0, 37.0),
 }
+#: Of our own JPEG encoder, for each byte that it writes: the coefficients, and what they are coded as.
+_WRITTEN_BYTES: Final = 14
+#: The most that it writes for a pixel: noise in full colour.
+_MOST_WRITTEN: Final = 1.7
+#: How many times the source it may write, by the source's format; lossless files are of any kind.
+_WRITTEN_OF: Final[dict[FormatName, float]] = {"jpeg": 1.0, "png": 0.55, "webp": 2.0, "avif": 2.0}
+#: And how much of that up to a quality that few ask more than.
+_COARSE_QUALITY: Final = 85
+_COARSE_WRITTEN: Final = 0.5
 #: Smart PNG holds 16 bits a sample while it looks for 8.
 _DEEP_PNG: Final = 1.4
-#: For each pixel that the metric compares, once for every background.
+#: For each pixel that the metric compares, once for every background. Of a JPEG, tiles are compared and the file is
+#: written one after the other.
 _COMPARED_BYTES: Final = 65
+_COMPARED_JPEG_BYTES: Final = 20
 #: How many times the samples of a photograph a drawing's are, for probes and for verification: see `sample`.
 _DRAWING_PROBE: Final = 2
 _DRAWING_VERIFY: Final = 4
@@ -96,6 +108,8 @@ def estimate_memory(picture: Picture, size: tuple[int, int], target: FormatName,
     """
     result_px = size[0] * size[1] * picture.frames
     encoder_bytes = _encoder_bytes_per_px(picture, target, options) * result_px
+    if target == "jpeg" and _is_ours(options):
+        encoder_bytes += _WRITTEN_BYTES * _count_written(picture, result_px, options)
     # It cannot be turned row by row; and what is searched with its metadata is copied: see `raster`.
     copies = (picture.orientation != 1) + (
         options.quality is None and (not options.strip_metadata or options.keep_copyright)
@@ -103,7 +117,8 @@ def estimate_memory(picture: Picture, size: tuple[int, int], target: FormatName,
     encoder_bytes += copies * picture.bands * result_px
     if options.quality is None:
         looks = 2 if picture.has_alpha and target != "jpeg" else 1
-        encoder_bytes += _COMPARED_BYTES * looks * _count_compared(target, result_px)
+        compared_bytes = _COMPARED_JPEG_BYTES if target == "jpeg" else _COMPARED_BYTES
+        encoder_bytes += compared_bytes * looks * _count_compared(target, result_px)
     decoding_bytes, decoded_bytes = _decoder_bytes(picture, size)
     return _ANY_PICTURE_BYTES + len(picture.data) + round(max(decoding_bytes, decoded_bytes + encoder_bytes))
 
@@ -130,9 +145,21 @@ def _decoder_bytes(picture: Picture, size: tuple[int, int]) -> tuple[float, floa
 
 def _encoder_bytes_per_px(picture: Picture, target: FormatName, options: Options) -> float:
     encoder = (_TRANSLUCENT if picture.has_alpha else _OPAQUE)[target]
-    if options.quality is not None and (target != "jpeg" or options.jpeg_encoder == "fast"):
+    if options.quality is not None and (target != "jpeg" or not _is_ours(options)):
         return encoder.fixed
     return encoder.smart * (_DEEP_PNG if target == "png" and picture.is_deep else 1)
+
+
+def _is_ours(options: Options) -> bool:
+    """Whether a JPEG comes from our own encoder."""
+    return options.quality is None or options.jpeg_encoder == "small"
+
+
+def _count_written(picture: Picture, result_px: int, options: Options) -> float:
+    """Return the most bytes that our JPEG encoder will write."""
+    written = min(_WRITTEN_OF[picture.format] * len(picture.data), _MOST_WRITTEN * result_px)
+    is_coarse = options.quality is not None and options.quality <= _COARSE_QUALITY
+    return written * _COARSE_WRITTEN if is_coarse else written
 
 
 def _count_compared(target: FormatName, pixels: int) -> int:
