@@ -47,13 +47,13 @@ _TRANSLUCENT: Final[dict[FormatName, _Encoder]] = {
     "webp": _Encoder(38.0, 46.0),
     "avif": _Encoder(37.0, 37.0),
 }
-#: Of our own JPEG encoder, for each byte that it writes: the coefficients, and what they are coded as.
-_WRITTEN_BYTES: Final = 14
-#: The most that it writes for a pixel: noise in full colour.
+#: Of our own JPEG encoder and of libwebp, for each byte that they write: coefficients, and what they are coded as.
+_WRITTEN_BYTES: Final[dict[FormatName, int]] = {"jpeg": 14, "webp": 12}
+#: The most that they write for a pixel: noise in full colour.
 _MOST_WRITTEN: Final = 1.7
-#: How many times the source it may write, by the source's format; lossless files are of any kind.
+#: How many times the source they may write, by the source's format; lossless files are of any kind.
 _WRITTEN_OF: Final[dict[FormatName, float]] = {"jpeg": 1.0, "png": 0.55, "webp": 2.0, "avif": 2.0}
-#: And how much of that up to a quality that few ask more than.
+#: And how much of that our own does up to a quality that few ask more than.
 _COARSE_QUALITY: Final = 85
 _COARSE_WRITTEN: Final = 0.5
 #: Smart PNG holds 16 bits a sample while it looks for 8.
@@ -108,8 +108,8 @@ def estimate_memory(picture: Picture, size: tuple[int, int], target: FormatName,
     """
     result_px = size[0] * size[1] * picture.frames
     encoder_bytes = _encoder_bytes_per_px(picture, target, options) * result_px
-    if target == "jpeg" and _is_ours(options):
-        encoder_bytes += _WRITTEN_BYTES * _count_written(picture, result_px, options)
+    if target == "webp" or (target == "jpeg" and _is_ours(options)):
+        encoder_bytes += _WRITTEN_BYTES[target] * _count_written(picture, result_px, target, options)
     # It cannot be turned row by row; and what is searched with its metadata is copied: see `raster`.
     copies = (picture.orientation != 1) + (
         options.quality is None and (not options.strip_metadata or options.keep_copyright)
@@ -155,10 +155,10 @@ def _is_ours(options: Options) -> bool:
     return options.quality is None or options.jpeg_encoder == "small"
 
 
-def _count_written(picture: Picture, result_px: int, options: Options) -> float:
-    """Return the most bytes that our JPEG encoder will write."""
+def _count_written(picture: Picture, result_px: int, target: FormatName, options: Options) -> float:
+    """Return the most bytes that a lossy encoder will write."""
     written = min(_WRITTEN_OF[picture.format] * len(picture.data), _MOST_WRITTEN * result_px)
-    is_coarse = options.quality is not None and options.quality <= _COARSE_QUALITY
+    is_coarse = target == "jpeg" and options.quality is not None and options.quality <= _COARSE_QUALITY
     return written * _COARSE_WRITTEN if is_coarse else written
 
 
