@@ -10,6 +10,9 @@ from types import TracebackType
 from typing import Final, Self
 
 _SAMPLE_S: Final = 0.25
+#: A service that nobody asks anything has less than this share of a core, in windows of so long.
+_IDLE_SHARE: Final = 0.1
+_IDLE_WINDOW_S: Final = 0.5
 #: The kernel's number for the clock of a process is made of these and its id (include/linux/posix-timers.h).
 _CLOCK_BITS: Final = 3
 _SCHEDULED_TIME: Final = 2
@@ -53,6 +56,25 @@ def machine_busy_s() -> float:
     """
     user, nice, system, _, _, interrupts, soft, stolen = map(int, Path("/proc/stat").read_text().split()[1:9])
     return (user + nice + system + interrupts + soft + stolen) / _TICKS_A_SECOND
+
+
+def wait_until_idle(root: int, *, most_s: float) -> float | None:
+    """Wait until `root` and its descendants take hardly any time on a processor, for half a second.
+
+    Returns
+    -------
+    When that began, on the monotonic clock; None where it did not within `most_s`.
+    """
+    begun = before = time.monotonic()
+    spent_s = cpu_s(root)
+    while before - begun < most_s:
+        time.sleep(_IDLE_WINDOW_S)
+        now, spent_now_s = time.monotonic(), cpu_s(root)
+        # Less than nothing: a process has ended, which is no idling.
+        if 0 <= spent_now_s - spent_s < _IDLE_SHARE * (now - before):
+            return before
+        before, spent_s = now, spent_now_s
+    return None
 
 
 def rss_bytes(root: int) -> int:

@@ -2,14 +2,18 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, get_args
 
+from app.service.cdn.source import OWN
+from perf.cdn_customer import CdnCustomer, create_customer
 from perf.load import page, result
+from perf.load.filling import Unfilled
 from perf.load.fleet import Fleet
 from perf.load.loops import Arrivals
-from perf.load.mixes import MIXES, Mix
+from perf.load.mixes import MIXES, Mix, UploadMix
 from perf.load.pictures import (
     Picture,
     draw_pictures,
@@ -21,7 +25,16 @@ from perf.load.pictures import (
 )
 from perf.load.run import Run, Settings, read_rate
 from perf.load.scenarios import SCENARIOS, Scenario
-from perf.load.service import OwnService, Target, UnknownService, ask_version, check_key
+from perf.load.service import (
+    OwnService,
+    Target,
+    UnknownService,
+    ask_version,
+    check_customer,
+    check_key,
+    name_sources,
+)
+from perf.load.visits import CDN_MIXES, CdnMix
 from perf.machine import describe_commit
 
 #: More good pictures than that are not needed to make broken ones of.
@@ -43,8 +56,8 @@ def main() -> None:
         return
     scenario = SCENARIOS[arguments.command]
     try:
-        found_now = _run(arguments, scenario, MIXES[arguments.mix or scenario.mix])
-    except UnknownService as error:
+        found_now = _run(arguments, scenario, (MIXES | CDN_MIXES)[arguments.mix or scenario.mix])
+    except (UnknownService, Unfilled) as error:
         sys.exit(str(error))
     print(page.render(found_now))  # noqa: T201 - a command's answer
     if arguments.json:
@@ -63,21 +76,13 @@ def _run(arguments: argparse.Namespace, scenario: Scenario, mix: Mix) -> result.
         factor=arguments.factor,
         processes=arguments.processes,
         is_unique=not mix.is_reused if arguments.unique is None else arguments.unique,
+        hits_per_s=arguments.hits,
+        storm_urls=arguments.storm,
+        storm_clients=arguments.storm_clients,
     )
     with ExitStack() as stack:
-        if arguments.url:
-            for key in filter(None, (arguments.key, arguments.other_key)):
-                check_key(arguments.url, key)
-            target = Target(
-                url=arguments.url,
-                key=arguments.key,
-                other_key=arguments.other_key,
-                pid=arguments.pid,
-                version=ask_version(arguments.url),
-            )
-        else:
-            target = stack.enter_context(OwnService(reuse_results=mix.is_reused)).target()
-        size = settings.processes + scenario.needs_other
+        target = _reach(arguments, mix, pictures) if arguments.url else _start(stack, mix, pictures)
+        size = settings.processes + scenario.streams - 1
         fleet = stack.enter_context(
             Fleet(target.url, pictures, size=size, timeout_s=arguments.timeout, poll_s=arguments.poll)
         )
@@ -103,6 +108,33 @@ def _run(arguments: argparse.Namespace, scenario: Scenario, mix: Mix) -> result.
     )
 
 
+def _reach(arguments: argparse.Namespace, mix: Mix, pictures: Sequence[Picture]) -> Target:
+    """Return the service at the given address, once it has taken the keys."""
+    customer = None
+    if isinstance(mix, CdnMix):
+        sources = name_sources(arguments.cdn_source, (picture.name for picture in pictures))
+        key_id, secret = arguments.cdn_key
+        customer = CdnCustomer(key_id, secret, sources)
+        check_customer(arguments.url, customer)
+    for key in filter(None, (arguments.key, arguments.other_key)):
+        check_key(arguments.url, key)
+    return Target(
+        url=arguments.url,
+        key=arguments.key,
+        other_key=arguments.other_key,
+        customer=customer,
+        pid=arguments.pid,
+        version=ask_version(arguments.url),
+    )
+
+
+def _start(stack: ExitStack, mix: Mix, pictures: Sequence[Picture]) -> Target:
+    """Start a service for as long as `stack` is open."""
+    service = stack.enter_context(OwnService(reuse_results=mix.is_reused))
+    customer = create_customer(service, [one.data for one in pictures]) if isinstance(mix, CdnMix) else None
+    return service.target(customer)
+
+
 def _find_pictures(arguments: argparse.Namespace, mix: Mix) -> tuple[list[Picture], str]:
     """Return the good pictures that suit the mix, and hostile ones if it has any; and where they came from."""
     folders = [] if arguments.drawn else arguments.images or find_corpus()
@@ -115,7 +147,7 @@ def _find_pictures(arguments: argparse.Namespace, mix: Mix) -> tuple[list[Pictur
     if not good:
         sys.exit(f"No picture in these folders suits the mix: {mix.about}.")
     hostile: list[Picture] = []
-    if mix.hostile_share:
+    if isinstance(mix, UploadMix) and mix.hostile_share:
         hostile = make_hostile(good[:_BROKEN])
         folder = arguments.hostile or (None if arguments.drawn else find_hostile())
         hostile += read_hostile(folder, max_bytes=mix.max_bytes) if folder else []
@@ -132,7 +164,10 @@ def _parse() -> argparse.Namespace:
     told.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     arguments = parser.parse_args()
     if arguments.command != "report":
-        if bool(arguments.url) != bool(arguments.key):
+        if SCENARIOS[arguments.command].mix in CDN_MIXES:
+            if len({bool(arguments.url), bool(arguments.cdn_key), bool(arguments.cdn_source)}) > 1:
+                parser.error("--url, --cdn-key and --cdn-source go together; without them a service is started")
+        elif bool(arguments.url) != bool(arguments.key):
             parser.error("--url and --key go together; without them a service is started")
         if arguments.url and SCENARIOS[arguments.command].needs_other and not arguments.other_key:
             parser.error("this scenario needs the key of another account: --other-key")
@@ -155,7 +190,17 @@ def _add_arguments(parser: argparse.ArgumentParser, scenario: Scenario) -> None:
     )
     add("--drawn", action="store_true", help="draw pictures in any case")
     add("--hostile", type=Path, metavar="DIR", help="a folder of hostile files")
-    add("--mix", choices=MIXES, help=f"what to ask ({scenario.mix})")
+    if scenario.mix in MIXES:
+        add("--mix", choices=MIXES, help=f"what to ask ({scenario.mix})")
+    else:  # what is asked of a CDN origin is what the scenario is about
+        parser.set_defaults(mix=None)
+    add("--cdn-key", type=_split_key, metavar="ID:SECRET", help="that signs URLs, for `cdn-` scenarios")
+    add(
+        "--cdn-source",
+        type=_check_source,
+        metavar="PREFIX",
+        help="where the pictures lie under their names: a URL, or own: and the beginning of a key",
+    )
     add(
         "--clients",
         type=_positive_int,
@@ -174,6 +219,15 @@ def _add_arguments(parser: argparse.ArgumentParser, scenario: Scenario) -> None:
     )
     add("--arrivals", choices=get_args(Arrivals), default=default.arrivals, help="(%(default)s)")
     add("--factor", type=_positive, default=default.factor, help="of a flood over the capacity (%(default)s)")
+    add("--hits", type=_positive, default=default.hits_per_s, metavar="R", help="a second beside a storm (%(default)s)")
+    add("--storm", type=_positive_int, default=default.storm_urls, metavar="N", help="URLs in it (%(default)s)")
+    add(
+        "--storm-clients",
+        type=_positive_int,
+        default=default.storm_clients,
+        metavar="N",
+        help="a storm of so many clients for the whole phase instead",
+    )
     add("--duration", type=_positive, default=default.duration_s, metavar="S", help="of each phase (%(default)s)")
     add("--warm-up", type=float, default=default.warm_up_s, metavar="S", help="(%(default)s)")
     add("--seed", type=int, default=default.seed, help="(%(default)s)")
@@ -184,10 +238,27 @@ def _add_arguments(parser: argparse.ArgumentParser, scenario: Scenario) -> None:
         metavar="N",
         help="that send the main stream (%(default)s)",
     )
-    add("--unique", action=argparse.BooleanOptionalAction, help="each upload another file with the same pixels (yes)")
+    add(
+        "--unique",
+        action=argparse.BooleanOptionalAction,
+        help="each upload another file with the same pixels, each URL another (yes, but for hits)",
+    )
     add("--timeout", type=_positive, default=60.0, metavar="S", help="until a request has failed (%(default)s)")
     add("--poll", type=_positive, default=0.5, metavar="S", help="between two looks at a job (%(default)s)")
     add("--json", type=Path, metavar="FILE", help="write the result")
+
+
+def _split_key(text: str) -> tuple[str, str]:
+    key_id, _, secret = text.partition(":")
+    if not key_id or not secret:
+        raise argparse.ArgumentTypeError("a signing key is its id, a colon and its secret")
+    return key_id, secret
+
+
+def _check_source(text: str) -> str:
+    if not text.startswith(("https://", "http://", OWN)):
+        raise argparse.ArgumentTypeError(f"{text} begins with none of https://, http:// and {OWN}")
+    return text
 
 
 def _check_rate(text: str) -> str:

@@ -1,12 +1,13 @@
 """Multipart bodies that are built once and sent often, with another comment in the picture each time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+import msgspec
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
-from perf.load.mixes import Fields
+from perf.load.mixes import Fields, UploadMix, choose_forever
 from perf.load.pictures import Picture
 from perf.load.unique import NONCE_BYTES, find_gap
 
@@ -59,6 +60,30 @@ class Body:
         if self._gap is not None:
             yield self._gap.fill(nonce)
         yield from self._after
+
+
+class Uploads(msgspec.Struct, frozen=True):
+    """What a stream of uploads sends.
+
+    Attributes
+    ----------
+    is_unique
+        Each upload is another file with the same pixels.
+    """
+
+    mix: UploadMix
+    is_unique: bool
+
+    def prepare(self, pictures: Sequence[Picture], seed: str) -> Iterator[Body]:
+        """Build all bodies at once; return them without end, in an order that the seed gives."""
+        mix = self.mix
+        hostile = [place for place, picture in enumerate(pictures) if picture.format is None]
+        bodies = {
+            (place, variant): Body(pictures[place], fields, is_unique=self.is_unique)
+            for place in mix.choose(pictures) + (hostile if mix.hostile_share else [])
+            for variant, fields in enumerate(mix.variants)
+        }
+        return (bodies[choice] for choice in choose_forever(mix, pictures, seed))
 
 
 class Upload(Payload):

@@ -102,7 +102,7 @@ def draw_bytes(results: Sequence[Result], path: Path) -> bool:
 
 
 def draw_timelines(results: Sequence[Result], path: Path) -> bool:
-    """Draw the answers of each second, phase after phase, of runs with a flood; False where there is none."""
+    """Draw the answers of each second, phase after phase, of runs with a flood or a storm; False without one."""
 
     def draw(panel: Axes, result: Result) -> None:
         begin = 0.0
@@ -181,7 +181,7 @@ def _share(stream: StreamResult, part: Latency | None) -> float:
 
 
 def _has_flood(result: Result) -> bool:
-    return any("flood" in phase.name for phase in result.phases)
+    return any(word in phase.name for phase in result.phases for word in ("flood", "storm"))
 
 
 def _title(result: Result) -> str:

@@ -1,4 +1,4 @@
-"""One request, or one job from submission to download, and what became of it."""
+"""One upload, one job from submission to download, or one GET of a picture, and what became of it."""
 
 import asyncio
 import time
@@ -7,12 +7,15 @@ from typing import Final, NamedTuple, Self
 from urllib.parse import urljoin
 
 import aiohttp
+from yarl import URL
 
 from perf.load.bodies import Body, Upload
 from perf.load.samples import RUDE, judge
 from perf.load.unique import Nonces
+from perf.load.visits import Visit
 from perf.server_timing import read_stages
 
+Request = Body | Visit
 _COMPRESS: Final = "/api/v1/compress"
 _OK, _ACCEPTED, _FOUND, _UNAVAILABLE = 200, 202, 302, 503
 #: Headers that tell the server nothing here.
@@ -38,6 +41,7 @@ class Outcome(NamedTuple):
     received: int = 0
     cache: str = ""
     timing: str = ""
+    variant: str = ""
 
     def stages_ms(self) -> dict[str, float]:
         """Read `Server-Timing`."""
@@ -75,11 +79,11 @@ class Client:
     ) -> None:
         await self._session.close()
 
-    async def send(self, body: Body) -> Outcome:
-        """Send a body and read the answer; a job is waited for. Whatever goes wrong is an outcome too."""
+    async def send(self, request: Request) -> Outcome:
+        """Send a request and read the answer; a job is waited for. Whatever goes wrong is an outcome too."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._send(body)
+                return await (self._upload(request) if isinstance(request, Body) else self._visit(request))
         except TimeoutError:
             return _failed("time-out")
         except aiohttp.ClientError as error:
@@ -89,12 +93,24 @@ class Client:
         except (ValueError, KeyError):
             return _failed("an answer that is not the service's")
 
-    async def _send(self, body: Body) -> Outcome:
+    async def _visit(self, visit: Visit) -> Outcome:
+        # The signature is over the path as it stands: nothing of it may be encoded anew.
+        address = URL(self._url + visit.link.path, encoded=True)
+        async with self._session.get(address, headers=visit.headers(), allow_redirects=False) as answer:
+            headed_at, label = time.monotonic(), _label(answer)
+            content = await answer.read()
+            told = answer.headers
+        ended_at = time.monotonic()
+        if judge(label) != "accepted":
+            return Outcome(label, headed_at, ended_at)
+        visit.link.etag = told.get("ETag", "")
+        cache, timing, variant = (told.get(name, "") for name in ("X-Cache", "Server-Timing", "X-Variant"))
+        return Outcome(label, headed_at, ended_at, len(content), cache, timing, variant)
+
+    async def _upload(self, body: Body) -> Outcome:
         upload = Upload(body, self._nonces.draw())
         async with self._session.post(self._url + _COMPRESS, data=upload, headers=self._authorization()) as answer:
-            headed_at, label = time.monotonic(), str(answer.status)
-            if answer.status == _UNAVAILABLE and "Retry-After" not in answer.headers:
-                label = RUDE
+            headed_at, label = time.monotonic(), _label(answer)
             if judge(label) != "accepted":
                 # It may go on until all of the body is sent. What there is to know has been said: leaving closes.
                 await answer.content.readany()
@@ -133,6 +149,11 @@ class Client:
 
     def _authorization(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._key}"}
+
+
+def _label(answer: aiohttp.ClientResponse) -> str:
+    is_rude = answer.status == _UNAVAILABLE and "Retry-After" not in answer.headers
+    return RUDE if is_rude else str(answer.status)
 
 
 def _failed(what: str) -> Outcome:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, suppress
 from multiprocessing import get_context
@@ -14,12 +14,13 @@ from typing import Final, NamedTuple, Self
 import msgspec
 import uvloop
 
-from perf.load.bodies import Body
-from perf.load.client import Client
+from perf.load.bodies import Uploads
+from perf.load.client import Client, Request
+from perf.load.filling import fill
 from perf.load.loops import Closed, Load, Loop, schedule
-from perf.load.mixes import Mix, choose_forever
 from perf.load.pictures import Picture
 from perf.load.samples import Samples
+from perf.load.visits import Visits
 
 #: What a process needs to build its bodies before the phase begins.
 _LEAD_S: Final = 0.2
@@ -34,18 +35,19 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    key
+        The API key; empty where URLs are signed instead.
     seed
-        Streams of the same seed, mix and pictures ask the same in the same order.
+        Streams of the same seed and pictures that ask for the same do it in the same order.
     processes
         How many processes send it.
     """
 
     name: str
     key: str
-    mix: Mix
+    asks: Uploads | Visits
     load: Load
     seed: str
-    is_unique: bool
     processes: int = 1
 
 
@@ -128,6 +130,16 @@ class Fleet:
                 under_way[stream.name].append(process.submit(_send, task))
         return Sending(begin_at, {name: [each.result() for each in futures] for name, futures in under_way.items()})
 
+    def fill(self, visits: Visits) -> None:
+        """Have the service make and keep all that `visits` may ask for.
+
+        Raises
+        ------
+        Unfilled
+            It does not.
+        """
+        self._processes[0].submit(_fill, visits, self._url, self._timeout_s).result()
+
 
 def _hold(pictures: list[Picture]) -> None:
     _pictures.extend(pictures)
@@ -146,14 +158,9 @@ def _send(task: Task) -> Sent:
 
 async def _send_share(task: Task) -> Sent:
     stream = task.stream
-    bodies = {
-        (place, variant): Body(_pictures[place], fields, is_unique=stream.is_unique)
-        for place in _wanted(stream.mix)
-        for variant, fields in enumerate(stream.mix.variants)
-    }
-    choices = choose_forever(stream.mix, _pictures, f"{stream.seed} {task.share}")
+    requests: Iterator[Request] = stream.asks.prepare(_pictures, f"{stream.seed} {task.share}")
     async with Client(task.url, stream.key, timeout_s=task.timeout_s, poll_s=task.poll_s) as client:
-        loop = Loop(client, lambda: bodies[next(choices)], begin_at=task.begin_at, duration_s=task.duration_s)
+        loop = Loop(client, lambda: next(requests), begin_at=task.begin_at, duration_s=task.duration_s)
         cpu_s, begun_at = time.process_time(), time.monotonic()
         if isinstance(stream.load, Closed):
             clients = len(range(task.share, stream.load.clients, stream.processes))
@@ -172,6 +179,9 @@ async def _send_share(task: Task) -> Sent:
         return Sent(loop.samples, cpu_s, cpu_s / max(task.duration_s, time.monotonic() - begun_at))
 
 
-def _wanted(mix: Mix) -> list[int]:
-    hostile = [place for place, picture in enumerate(_pictures) if picture.format is None]
-    return mix.choose(_pictures) + (hostile if mix.hostile_share else [])
+def _fill(visits: Visits, url: str, timeout_s: float) -> None:
+    async def ask() -> None:
+        async with Client(url, "", timeout_s=timeout_s, poll_s=timeout_s) as client:
+            await fill(client, visits.list_all(_pictures))
+
+    asyncio.run(ask())

@@ -9,8 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from perf.load.bodies import Body
-from perf.load.client import Client
+from perf.load.client import Client, Request
 from perf.load.samples import Kind, Samples, judge
 
 Arrivals = Literal["poisson", "constant"]
@@ -51,13 +50,13 @@ def schedule(load: Open, *, duration_s: float, seed: str, share: int = 0, shares
 
 
 class Loop:
-    """Sends bodies from `begin_at`, an instant on the monotonic clock, for `duration_s`, and keeps account.
+    """Sends requests from `begin_at`, an instant on the monotonic clock, for `duration_s`, and keeps account.
 
     What is under way at the end is waited for.
     """
 
-    def __init__(self, client: Client, bodies: Callable[[], Body], *, begin_at: float, duration_s: float) -> None:
-        self._client, self._bodies = client, bodies
+    def __init__(self, client: Client, requests: Callable[[], Request], *, begin_at: float, duration_s: float) -> None:
+        self._client, self._requests = client, requests
         self._begin_at, self._duration_s = begin_at, duration_s
         self.samples = Samples()
 
@@ -86,19 +85,20 @@ class Loop:
 
     async def _send(self, due_at: float) -> Kind:
         started_at = time.monotonic()
-        body = self._bodies()
-        outcome = await self._client.send(body)
+        request = self._requests()
+        outcome = await self._client.send(request)
         self.samples.add(
             outcome.label,
             due_s=due_at - self._begin_at,
             lag_s=started_at - due_at,
             head_s=outcome.headed_at - due_at,
             latency_s=outcome.ended_at - due_at,
-            sent=body.picture_bytes,
+            sent=request.picture_bytes,
             received=outcome.received,
         )
         kind = judge(outcome.label)
         if kind == "accepted":
             self.samples.cache.update([outcome.cache or "none"])
+            self.samples.variants.update([outcome.variant] if outcome.variant else [])
             self.samples.stages_ms.update(outcome.stages_ms())
         return kind

@@ -17,7 +17,7 @@ _POPULAR: Final = 8
 
 
 class Mix(msgspec.Struct, frozen=True, kw_only=True):
-    """Pictures of one kind, and parameters of which each request takes one set.
+    """Pictures of one kind; the kinds of mixes tell what is asked of them.
 
     Attributes
     ----------
@@ -27,24 +27,17 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
         The sources' formats; empty: all.
     most_pictures
         Take no more than so many; 0: all.
-    hostile_share
-        This share of requests sends something hostile instead.
-    are_jobs
-        Each request is a job, whose result is waited for and downloaded.
     is_reused
         The same requests on purpose, to be answered from results that are kept.
     """
 
     about: str
-    variants: tuple[Fields, ...]
     min_bytes: int = 0
     max_bytes: int = JOB_BYTES - _COMMENT_BYTES
     min_megapixels: float = 0.0
     max_megapixels: float = 50.0
     formats: tuple[str, ...] = ()
     most_pictures: int = 0
-    hostile_share: float = 0.0
-    are_jobs: bool = False
     is_reused: bool = False
 
     def suits(self, picture: Picture) -> bool:
@@ -62,6 +55,22 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
         return found[: self.most_pictures] if self.most_pictures else found
 
 
+class UploadMix(Mix, frozen=True, kw_only=True):
+    """Pictures to upload, and parameters of which each request takes one set.
+
+    Attributes
+    ----------
+    hostile_share
+        This share of requests sends something hostile instead.
+    are_jobs
+        Each request is a job, whose result is waited for and downloaded.
+    """
+
+    variants: tuple[Fields, ...]
+    hostile_share: float = 0.0
+    are_jobs: bool = False
+
+
 class Choice(NamedTuple):
     """One request: the places of its picture and of its set of parameters."""
 
@@ -69,7 +78,7 @@ class Choice(NamedTuple):
     variant: int
 
 
-def choose_forever(mix: Mix, pictures: Sequence[Picture], seed: str) -> Iterator[Choice]:
+def choose_forever(mix: UploadMix, pictures: Sequence[Picture], seed: str) -> Iterator[Choice]:
     """Yield requests without end: the same for the same seed, mix and pictures.
 
     Pictures come in shuffled rounds, so that a short run has asked of all of them about as often.
@@ -86,8 +95,8 @@ def choose_forever(mix: Mix, pictures: Sequence[Picture], seed: str) -> Iterator
             yield Choice(picture, dice.randrange(len(mix.variants)))
 
 
-MIXES: Final[dict[str, Mix]] = {
-    "thumbnails": Mix(
+MIXES: Final[dict[str, UploadMix]] = {
+    "thumbnails": UploadMix(
         about="photographs fitted into 160 to 480 pixels, as JPEG and WebP at fixed qualities",
         min_megapixels=0.2,
         variants=(
@@ -96,7 +105,7 @@ MIXES: Final[dict[str, Mix]] = {
             {"max_width": "480", "max_height": "480", "quality": "75", "format": "webp"},
         ),
     ),
-    "web-photos": Mix(
+    "web-photos": UploadMix(
         about="photographs of 0.1 to 4 megapixels for web pages: half at fixed qualities, half smart",
         min_megapixels=0.1,
         max_megapixels=4.0,
@@ -108,14 +117,14 @@ MIXES: Final[dict[str, Mix]] = {
             {"quality": "smart", "format": "webp", "max_width": "800"},
         ),
     ),
-    "camera-files": Mix(
+    "camera-files": UploadMix(
         about="files of 2 MB and over, as jobs: submitted, polled and downloaded",
         min_bytes=JOB_BYTES,
         max_bytes=25 * 1024 * 1024,
         variants=({"quality": "75"}, {"quality": "smart", "max_width": "2048"}),
         are_jobs=True,
     ),
-    "mixed-formats": Mix(
+    "mixed-formats": UploadMix(
         about="photographs and graphics of up to 2 megapixels between all four formats",
         max_megapixels=2.0,
         variants=tuple(
@@ -124,7 +133,7 @@ MIXES: Final[dict[str, Mix]] = {
             for quality in ("75", "smart")
         ),
     ),
-    "cache-hits": Mix(
+    "cache-hits": UploadMix(
         about="the same few photographs again and again, answered from results that are kept",
         max_megapixels=4.0,
         formats=("jpeg",),
@@ -132,13 +141,13 @@ MIXES: Final[dict[str, Mix]] = {
         variants=({"quality": "75"}, {"quality": "75", "format": "webp", "max_width": "800"}),
         is_reused=True,
     ),
-    "hostile-mix": Mix(
+    "hostile-mix": UploadMix(
         about="seven good requests of ten; the rest is broken, disguised or lies about its size",
         max_megapixels=1.0,
         variants=({"quality": "75"}, {"quality": "75", "format": "webp"}),
         hostile_share=0.3,
     ),
-    "plain-jpeg": Mix(
+    "plain-jpeg": UploadMix(
         about="JPEG photographs at quality 75 and their own size: one kind of work, for steady figures",
         min_megapixels=0.3,
         max_megapixels=1.2,

@@ -37,7 +37,7 @@ def _introduce(result: Result) -> Iterator[str]:
         f"{machine.processors}, {machine.memory_bytes / 2**30:.1f} GiB, Linux {machine.kernel}; "
         f"{versions}."
     )
-    unique = "each upload another file" if settings["is_unique"] == "True" else "equal uploads"
+    unique = "no two requests alike" if settings["is_unique"] == "True" else "equal requests"
     yield (
         f"{result.pictures} {result.picture_source} pictures of {result.picture_bytes_mean / 1e3:.0f} kB on average, "
         f"{unique}, seed {settings['seed']}, {settings['duration_s']} s a phase after {settings['warm_up_s']} s."

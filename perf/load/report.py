@@ -12,7 +12,7 @@ PAGE: Final = "load.md"
 _CHARTS: Final[tuple[tuple[str, str, Callable[[Sequence[Result], Path], bool]], ...]] = (
     ("throughput", "Accepted and refused over offered requests", charts.draw_throughput),
     ("latency", "Latency percentiles of the accepted requests", charts.draw_latency),
-    ("timelines", "Answers of each second around a flood", charts.draw_timelines),
+    ("timelines", "Answers of each second around a flood or a storm", charts.draw_timelines),
     ("stages", "Where the time of an unloaded request goes", charts.draw_stages),
     ("bytes", "Bytes of pictures and results", charts.draw_bytes),
 )

@@ -51,6 +51,8 @@ class StreamResult(msgspec.Struct, frozen=True, kw_only=True):
         99 % of the requests were started this soon after they were due.
     stages_ms
         Means of `Server-Timing` over the accepted.
+    cache, variants
+        How often each `X-Cache` and each `X-Variant` was seen in what was accepted.
     timeline
         For each second of the phase: results, refusals and other answers that came in it.
     """
@@ -69,6 +71,7 @@ class StreamResult(msgspec.Struct, frozen=True, kw_only=True):
     cache: dict[str, int]
     stages_ms: dict[str, float]
     timeline: list[tuple[int, int, int]]
+    variants: dict[str, int] = {}
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,17 +5,22 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from perf.load.bodies import Uploads
 from perf.load.fleet import Fleet, Stream
 from perf.load.loops import Arrivals, Closed, Load, Open
-from perf.load.mixes import Mix
+from perf.load.mixes import Mix, UploadMix
 from perf.load.result import PhaseResult
 from perf.load.samples import Samples
 from perf.load.service import Target
 from perf.load.summary import merge, summarise_phase
-from perf.processes import Watch
+from perf.load.visits import CdnMix, Visits
+from perf.processes import Watch, wait_until_idle
 
 FIRST: Final = "requests"
 OTHER: Final = "other account"
+STORM: Final = "storm"
+#: What a CDN origin goes on with behind its answers should have ended long before.
+_MOST_SETTLE_S: Final = 120.0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +36,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         How many a closed loop has at capacity.
     processes
         How many send the main stream.
+    is_unique
+        No two requests are alike.
+    hits_per_s
+        Requests beside a storm on a CDN origin.
+    storm_urls, storm_clients
+        The URLs in it, evenly over the phase; or, above 0, so many clients that each ask for one after another.
     """
 
     seed: int = 1
@@ -42,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     factor: float = 5.0
     processes: int = 1
     is_unique: bool = True
+    hits_per_s: float = 100.0
+    storm_urls: int = 1000
+    storm_clients: int = 0
 
 
 class Phase(NamedTuple):
@@ -73,11 +87,19 @@ class Run:
 
     def stream(self, load: Load) -> Stream:
         """Return the main stream: of the account whose key was given first."""
-        return self._stream(FIRST, self._target.key, load, self.settings.processes)
+        asks = self._ask(self._mix, is_unique=self.settings.is_unique)
+        return self._stream(FIRST, self._target.key, asks, load, self.settings.processes)
 
     def other_stream(self, load: Load) -> Stream:
         """Return the stream of the other account, which asks from a process of its own."""
-        return self._stream(OTHER, self._target.other_key, load, 1)
+        asks = self._ask(self._mix, is_unique=self.settings.is_unique)
+        return self._stream(OTHER, self._target.other_key, asks, load, 1)
+
+    def storm(self) -> Stream:
+        """Return a stream of URLs that nobody has asked for, from a process of its own."""
+        clients, rate_per_s = self.settings.storm_clients, self.settings.storm_urls / self.settings.duration_s
+        load = Closed(clients) if clients else Open(rate_per_s, "constant")
+        return self._stream(STORM, "", self._ask(self._mix, is_unique=True), load, 1)
 
     def at_capacity(self) -> Stream:
         """Return the main stream from as many clients as keep the service busy."""
@@ -96,9 +118,38 @@ class Run:
         if self.settings.warm_up_s:
             self._fleet.run([self.at_capacity()], duration_s=self.settings.warm_up_s)
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the service's processes are on this machine, and known."""
+        return self._target.pid is not None
+
+    def fill(self) -> None:
+        """Have the service make and keep all that the main stream asks for.
+
+        Raises
+        ------
+        Unfilled
+            It does not.
+        """
+        asks = self._ask(self._mix, is_unique=False)
+        if isinstance(asks, Visits):
+            self._fleet.fill(asks)
+
+    def settle(self) -> float | None:
+        """Wait until the service has ended what it does behind its answers, for two minutes at most.
+
+        Returns
+        -------
+        When it had, on the monotonic clock; None where it has not, or where its processes are not known.
+        """
+        return wait_until_idle(self._target.pid, most_s=_MOST_SETTLE_S) if self._target.pid is not None else None
+
     def send(self, name: str, *streams: Stream) -> Phase:
         """Run one phase."""
         duration_s, pid = self.settings.duration_s, self._target.pid
+        if isinstance(self._mix, CdnMix):
+            # No phase pays for what the one before has left to do.
+            self.settle()
         with contextlib.ExitStack() as stack:
             watch = stack.enter_context(Watch(pid)) if pid is not None else None
             begun_at, sent = self._fleet.run(streams, duration_s=duration_s)
@@ -106,19 +157,20 @@ class Run:
         self.phases.append(result)
         return Phase(result, {stream.name: merge(sent[stream.name]) for stream in streams}, begun_at)
 
-    def _stream(self, name: str, key: str, load: Load, processes: int) -> Stream:
+    def _stream(self, name: str, key: str, asks: Uploads | Visits, load: Load, processes: int) -> Stream:
         if isinstance(load, Closed):
             processes = min(processes, load.clients)
-        return Stream(
-            name=name,
-            key=key,
-            mix=self._mix,
-            load=load,
-            # The same in every phase: what is compared has asked the same.
-            seed=f"{self.settings.seed} {name}",
-            is_unique=self.settings.is_unique,
-            processes=processes,
-        )
+        # The seed is the same in every phase: what is compared has asked the same.
+        seed = f"{self.settings.seed} {name}"
+        return Stream(name=name, key=key, asks=asks, load=load, seed=seed, processes=processes)
+
+    def _ask(self, mix: Mix, *, is_unique: bool) -> Uploads | Visits:
+        match mix:
+            case CdnMix() if self._target.customer is not None:
+                return Visits(mix, self._target.customer, is_unique)
+            case UploadMix():
+                return Uploads(mix, is_unique)
+        raise ValueError("nobody signs the URLs that this mix asks for")
 
 
 def read_rate(text: str, capacity_per_s: float) -> float:

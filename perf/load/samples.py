@@ -11,16 +11,16 @@ Kind = Literal["accepted", "refused", "rejected", "failed"]
 Floats = npt.NDArray[np.float64]
 #: A 503 that does not say when to come back.
 RUDE: Final = "503 without Retry-After"
-_TOO_MANY, _UNAVAILABLE = "429", "503"
+_UNCHANGED, _TOO_MANY, _UNAVAILABLE = "304", "429", "503"
 
 
 def judge(label: str) -> Kind:
     """Tell what a label means.
 
-    ``accepted``: the result came. ``refused``: too much, come back later (429, and 503 with Retry-After).
-    ``rejected``: something is wrong with the request (other 4xx). ``failed``: everything else.
+    ``accepted``: the result came, or the client has it (304). ``refused``: too much, come back later (429, and 503 with
+    Retry-After). ``rejected``: something is wrong with the request (other 4xx). ``failed``: everything else.
     """
-    if label.startswith("2"):
+    if label.startswith("2") or label == _UNCHANGED:
         return "accepted"
     if label in {_TOO_MANY, _UNAVAILABLE}:
         return "refused"
@@ -42,7 +42,9 @@ class Samples:
     latency_s
         From due to its last byte; for a job, to the last byte of the download.
     cache
-        How often each `X-Cache` was seen.
+        How often each `X-Cache` was seen in what was accepted.
+    variants
+        How often each `X-Variant` was, which answers of the CDN origin have.
     stages_ms
         The sums of what `Server-Timing` told, over the accepted.
     """
@@ -54,6 +56,7 @@ class Samples:
         self._places: dict[str, int] = {}
         self._label = array("H")
         self.cache: Counter[str] = Counter()
+        self.variants: Counter[str] = Counter()
         self.stages_ms: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -78,6 +81,7 @@ class Samples:
         for name in ("due_s", "lag_s", "head_s", "latency_s", "sent_bytes", "received_bytes"):
             getattr(self, name).extend(getattr(other, name))
         self.cache.update(other.cache)
+        self.variants.update(other.variants)
         self.stages_ms.update(other.stages_ms)
 
     def count(self) -> dict[str, int]:

@@ -6,21 +6,20 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from perf.load.loops import Closed, Open
+from perf.load import cdn_scenarios
+from perf.load.findings import MOST_SLOWER, bounded, count_failures, divide, median, p99
 from perf.load.mixes import MIXES
-from perf.load.result import Finding, Latency
-from perf.load.run import FIRST, OTHER, Phase, Run, read_rate
-from perf.load.samples import RUDE, Floats, Samples, judge
+from perf.load.result import Finding
+from perf.load.run import FIRST, OTHER, Run
+from perf.load.samples import RUDE, Floats, Samples
+from perf.load.sweep import ONE_CLIENT, sweep
+from perf.load.visits import CDN_MIXES
 
-ONE_CLIENT: Final = Closed(1)
 #: What is promised: perf/LOAD.md lists the bounds.
-_MOST_SLOWER: Final = 2.0
 _MOST_REFUSAL_MS: Final = 100.0
 _MOST_RECOVERY_S: Final = 5.0
-_MOST_QUEUEING: Final = 3.0
 #: With more of its requests refused, an account has no p99 to speak of.
 _MOST_REFUSED: Final = 0.01
-_NEAR_CAPACITY: Final = "0.8x"
 #: Full speed is this share of what was accepted before, over windows of so long.
 _FULL_SHARE: Final = 0.9
 _WINDOW_S: Final = 2.0
@@ -28,35 +27,21 @@ _STEP_S: Final = 0.1
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked unless another mix is named, and the phases."""
+    """What is asked unless another mix is named, and the phases.
+
+    Attributes
+    ----------
+    needs_other
+        A key of another account.
+    streams
+        At most so many run at the same time.
+    """
 
     mix: str
     about: str
     tell: Callable[[Run], Iterator[Finding]]
     needs_other: bool = False
-
-
-def sweep(run: Run) -> Iterator[Finding]:
-    """One client, as many as keep the service busy, and then open loops at rates around that capacity."""
-    run.warm_up()
-    alone = run.send("one client", run.stream(ONE_CLIENT))
-    capacity = run.send("at capacity", run.at_capacity())
-    yield Finding(text="accepted at capacity", value=capacity.accepted_per_s, unit="/s")
-    offered = {
-        text: run.send(
-            f"open loop, {text}",
-            run.stream(Open(read_rate(text, run.count_capacity(capacity)), run.settings.arrivals)),
-        )
-        for text in run.settings.rates
-    }
-    if _NEAR_CAPACITY in offered:
-        ratio = _divide(_p99(offered[_NEAR_CAPACITY], FIRST), _median(alone, FIRST))
-        text = "p99 of what was accepted at 0.8 of the capacity, over one client's median"
-        yield _bounded(text, ratio, "x", _MOST_QUEUEING)
-    cache = capacity.samples[FIRST].cache
-    if cache["hit"]:
-        yield Finding(text="answered from kept results", value=cache["hit"] / cache.total(), unit="of the accepted")
-    yield _count_failures(alone, capacity, *offered.values())
+    streams: int = 1
 
 
 def overload(run: Run) -> Iterator[Finding]:
@@ -67,21 +52,21 @@ def overload(run: Run) -> Iterator[Finding]:
     flood = run.send("flood", run.flood(capacity))
     after = run.send("after", run.at_capacity())
     yield Finding(text="accepted at capacity", value=capacity.accepted_per_s, unit="/s")
-    kept = _divide(flood.accepted_per_s, capacity.accepted_per_s)
+    kept = divide(flood.accepted_per_s, capacity.accepted_per_s)
     yield Finding(text="accepted during the flood, over the capacity", value=kept, unit="x")
-    slower = _divide(_p99(flood, FIRST), _p99(unloaded, FIRST))
-    yield _bounded("p99 of what was accepted during the flood, over unloaded", slower, "x", _MOST_SLOWER)
+    slower = divide(p99(flood, FIRST), p99(unloaded, FIRST))
+    yield bounded("p99 of what was accepted during the flood, over unloaded", slower, "x", MOST_SLOWER)
     refused = flood.result.streams[0].refused
-    yield _bounded("p99 of refusals", refused.p99_ms if refused else None, "ms", _MOST_REFUSAL_MS)
+    yield bounded("p99 of refusals", refused.p99_ms if refused else None, "ms", _MOST_REFUSAL_MS)
     rude = flood.samples[FIRST].count().get(RUDE, 0)
-    yield _bounded("refusals without Retry-After", float(rude), "", 0.0)
+    yield bounded("refusals without Retry-After", float(rude), "", 0.0)
     recovered_s = measure_recovery(capacity.samples[FIRST], after.samples[FIRST], run.settings.duration_s)
     if recovered_s is not None:
         recovered_s += after.begun_at - flood.begun_at - run.settings.duration_s
-    recovery = _bounded("until full speed after the flood", recovered_s, "s", _MOST_RECOVERY_S)
+    recovery = bounded("until full speed after the flood", recovered_s, "s", _MOST_RECOVERY_S)
     # Not seen in the whole phase is too late.
     yield msgspec.structs.replace(recovery, holds=bool(recovery.holds))
-    yield _count_failures(unloaded, capacity, flood, after)
+    yield count_failures(unloaded, capacity, flood, after)
 
 
 def fairness(run: Run) -> Iterator[Finding]:
@@ -91,16 +76,16 @@ def fairness(run: Run) -> Iterator[Finding]:
     alone = run.send("other account alone", run.other_stream(ONE_CLIENT))
     flooded = run.send("beside a flood", run.flood(capacity), run.other_stream(ONE_CLIENT))
     after = run.send("other account alone again", run.other_stream(ONE_CLIENT))
-    slower = _divide(_p99(flooded, OTHER), _p99(alone, OTHER))
-    yield _bounded("p99 of the other account beside the flood, over alone", slower, "x", _MOST_SLOWER)
-    slower = _divide(_median(flooded, OTHER), _median(alone, OTHER))
+    slower = divide(p99(flooded, OTHER), p99(alone, OTHER))
+    yield bounded("p99 of the other account beside the flood, over alone", slower, "x", MOST_SLOWER)
+    slower = divide(median(flooded, OTHER), median(alone, OTHER))
     yield Finding(text="its median beside the flood, over alone", value=slower, unit="x")
     samples = flooded.samples[OTHER]
-    refused = _divide(float(samples.are("refused").sum()), float(len(samples)))
-    yield _bounded("its requests that were refused beside the flood", refused, "of all", _MOST_REFUSED)
-    kept = _divide(flooded.accepted_per_s, capacity.accepted_per_s)
+    refused = divide(float(samples.are("refused").sum()), float(len(samples)))
+    yield bounded("its requests that were refused beside the flood", refused, "of all", _MOST_REFUSED)
+    kept = divide(flooded.accepted_per_s, capacity.accepted_per_s)
     yield Finding(text="accepted of the flood, over the capacity", value=kept, unit="x")
-    yield _count_failures(capacity, alone, flooded, after)
+    yield count_failures(capacity, alone, flooded, after)
 
 
 def measure_recovery(before: Samples, after: Samples, duration_s: float) -> float | None:
@@ -120,34 +105,6 @@ def measure_recovery(before: Samples, after: Samples, duration_s: float) -> floa
     return round(float(starts[reached[0]]), 3) if reached.size else None
 
 
-def _accepted(phase: Phase, stream: str) -> Latency | None:
-    return next(one.accepted for one in phase.result.streams if one.name == stream)
-
-
-def _p99(phase: Phase, stream: str) -> float | None:
-    latency = _accepted(phase, stream)
-    return latency.p99_ms if latency else None
-
-
-def _median(phase: Phase, stream: str) -> float | None:
-    latency = _accepted(phase, stream)
-    return latency.p50_ms if latency else None
-
-
-def _divide(value: float | None, base: float | None) -> float | None:
-    return round(value / base, 3) if value is not None and base else None
-
-
-def _bounded(text: str, value: float | None, unit: str, bound: float) -> Finding:
-    return Finding(text=text, value=value, unit=unit, bound=bound, holds=None if value is None else value <= bound)
-
-
-def _count_failures(*phases: Phase) -> Finding:
-    counts = [samples.count() for phase in phases for samples in phase.samples.values()]
-    failed = sum(number for count in counts for label, number in count.items() if judge(label) == "failed")
-    return _bounded("requests that failed", float(failed), "", 0.0)
-
-
 SCENARIOS: Final[dict[str, Scenario]] = {
     **{name: Scenario(mix=name, about=mix.about, tell=sweep) for name, mix in MIXES.items()},
     "overload": Scenario(
@@ -158,5 +115,14 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         about="one account floods while another sends one request after another",
         tell=fairness,
         needs_other=True,
+        streams=2,
+    ),
+    "cdn-hits": Scenario(mix="cdn-hits", about=CDN_MIXES["cdn-hits"].about, tell=cdn_scenarios.hits),
+    "cdn-misses": Scenario(mix="cdn-misses", about=CDN_MIXES["cdn-misses"].about, tell=cdn_scenarios.misses),
+    "cdn-storm": Scenario(
+        mix="cdn-hits",
+        about="requests for kept variants, alone and beside a storm of URLs that nobody has asked for, and after it",
+        tell=cdn_scenarios.storm,
+        streams=2,
     ),
 }

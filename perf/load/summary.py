@@ -88,6 +88,7 @@ def summarise(name: str, load: Load, samples: Samples, duration_s: float) -> Str
         picture_bytes=int(np.array(samples.sent_bytes, dtype=np.int64)[accepted].sum()) if good else 0,
         result_bytes=sum(samples.received_bytes),
         cache=dict(samples.cache),
+        variants=dict(samples.variants),
         stages_ms={stage: round(total / good, 3) for stage, total in samples.stages_ms.items()} if good else {},
         timeline=_count_by_second(ended_s, accepted, refused, duration_s),
     )

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from perf.load.bodies import Body
+from perf.load.bodies import Body, Uploads
 from perf.load.client import Client
 from perf.load.fleet import Sent, Stream
 from perf.load.loops import Closed, Loop, Open, schedule
@@ -17,6 +17,7 @@ from perf.load.summary import summarise, summarise_phase
 from tests.perf.stalling import Reply, Stalling, serving
 
 BODY = Body(Picture("a", b"picture"), {"quality": "75"}, is_unique=False)
+ASKS = Uploads(MIXES["plain-jpeg"], is_unique=False)
 
 
 def run(server, load, *, duration_s, timeout_s=10.0):
@@ -127,20 +128,20 @@ def test_a_generator_that_was_late_makes_the_phase_invalid(lag_s, is_valid):
     samples = Samples()
     for number in range(100):
         samples.add("200", due_s=number / 10, lag_s=lag_s, head_s=0.1, latency_s=0.1, sent=1, received=1)
-    stream = Stream(name="a", key="", mix=MIXES["plain-jpeg"], load=Open(10), seed="1", is_unique=False)
+    stream = Stream(name="a", key="", asks=ASKS, load=Open(10), seed="1")
     told = summarise_phase("p", [stream], {"a": [Sent(samples, 0.1, 0.1)]}, duration_s=10, watch=None)
     assert (not told.doubts) == is_valid
 
 
 def test_a_generator_that_was_busy_makes_the_phase_invalid():
-    stream = Stream(name="a", key="", mix=MIXES["plain-jpeg"], load=Closed(1), seed="1", is_unique=False)
+    stream = Stream(name="a", key="", asks=ASKS, load=Closed(1), seed="1")
     told = summarise_phase("p", [stream], {"a": [Sent(Samples(), 9.0, 0.9)]}, duration_s=10, watch=None)
     assert told.doubts
 
 
 @pytest.mark.parametrize(("machine_s", "others_cores"), [(12.5, 0.15), (20.0, 0.9)])
 def test_a_machine_that_others_use_makes_a_phase_invalid(machine_s, others_cores):
-    stream = Stream(name="a", key="", mix=MIXES["plain-jpeg"], load=Closed(1), seed="1", is_unique=False)
+    stream = Stream(name="a", key="", asks=ASKS, load=Closed(1), seed="1")
     watch = SimpleNamespace(cpu_s=10.0, machine_s=machine_s, took_s=10.0, peak_rss_bytes=1)
     told = summarise_phase("p", [stream], {"a": [Sent(Samples(), 1.0, 0.1)]}, duration_s=10, watch=watch)
     assert told.others_cores == others_cores

@@ -13,20 +13,21 @@ import pytest
 from perf.load import __file__ as package
 from perf.load import result
 from perf.load.fleet import Fleet
-from perf.load.mixes import MIXES, Mix, choose_forever
+from perf.load.mixes import MIXES, UploadMix, choose_forever
 from perf.load.pictures import Picture, draw_pictures, make_hostile
 from perf.load.run import OTHER, Run, Settings, read_rate
 from perf.load.samples import Samples
-from perf.load.scenarios import fairness, measure_recovery, overload, sweep
+from perf.load.scenarios import fairness, measure_recovery, overload
 from perf.load.service import Target, UnknownService, ask_version, check_key
 from perf.load.summary import measure
+from perf.load.sweep import sweep
 from perf.processes import Watch, cpu_s
 from tests.perf.stalling import Stalling, serving
 from tests.whole.pictures import encoded, photo
 
 GOOD = [Picture(f"{number}.jpg", b"\xff\xd8\xff\xda" + bytes(9), "jpeg", 1.0) for number in range(7)]
 HOSTILE = [Picture("odd", b"GIF89a")]
-MIX = Mix(about="small", variants=({"quality": "75"}, {"quality": "80"}))
+MIX = UploadMix(about="small", variants=({"quality": "75"}, {"quality": "80"}))
 QUICK = Settings(duration_s=0.5, warm_up_s=0.1, clients=2, rates=("0.5x",), arrivals="constant", factor=10)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from tests.app.cdn.browsers import ACCEPTS
+from perf.load.browsers import ACCEPTS
 from tests.whole.caches import Cache, Nginx, Varnish
 from tests.whole.cdn import MODERN, PLAIN, Customer, eventually, image, served
 from tests.whole.pictures import encoded, photo

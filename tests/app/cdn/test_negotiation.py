@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from app.ports.cdn_accounts import CdnAccount
 from app.service.cdn.negotiation import THRIFTY_DISTANCE, Negotiated, negotiate
 from app.service.cdn.options import CdnOptions, parse_options
-from tests.app.cdn.browsers import ACCEPTS
+from perf.load.browsers import ACCEPTS
 
 PLAIN, HINTED = CdnAccount("ada"), CdnAccount("ada", client_hints=True)
 

@@ -14,7 +14,7 @@ from app.service.cdn import options
 from app.service.cdn.negotiation import negotiate
 from app.service.cdn.options import CdnOptions
 from app.settings import Settings
-from tests.app.cdn.browsers import ACCEPTS
+from perf.load.browsers import ACCEPTS
 
 ROOT = Path(app.__file__).parents[1]
 PAGE = (ROOT / "docs" / "cdn.md").read_text()
