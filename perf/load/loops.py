@@ -40,7 +40,8 @@ def schedule(load: Open, *, duration_s: float, seed: str, share: int = 0, shares
     """
     dice = random.Random(f"{seed} arrivals {share}")  # noqa: S311 - it has to be repeatable
     if load.arrivals == "constant":
-        for number in range(share, math.ceil(duration_s * load.rate_per_s), shares):
+        # Rounded, or a thousand in 15 s, as a rate, would be a thousand and one.
+        for number in range(share, math.ceil(round(duration_s * load.rate_per_s, 6)), shares):
             yield number / load.rate_per_s
         return
     due_s = dice.expovariate(load.rate_per_s / shares)

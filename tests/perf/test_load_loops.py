@@ -116,6 +116,11 @@ def test_shares_of_a_schedule_add_up_to_its_rate(arrivals):
     assert spread == pytest.approx(1 if arrivals == "poisson" else 0, abs=0.05)
 
 
+@pytest.mark.parametrize("duration_s", [0.5, 3, 10, 15, 21])
+def test_constant_arrivals_are_as_many_as_were_wanted(duration_s):
+    assert len(list(schedule(Open(1000 / duration_s, "constant"), duration_s=duration_s, seed="1"))) == 1000
+
+
 def test_a_schedule_can_be_repeated():
     load = Open(50)
     first, second, other = (list(schedule(load, duration_s=5, seed=seed)) for seed in ("1", "1", "2"))
