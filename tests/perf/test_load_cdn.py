@@ -20,23 +20,25 @@ from perf.load.filling import Unfilled
 from perf.load.fleet import Fleet
 from perf.load.pictures import Picture
 from perf.load.run import Run, Settings
-from perf.load.service import OwnService, UnknownService, check_customer, name_sources
+from perf.load.service import Target, UnknownService, check_customer, name_sources
 from perf.load.visits import CDN_MIXES, CdnMix, Visits
+from perf.running import RunningService
 from tests.whole.pictures import encoded, photo
 
-PHOTO = encoded(photo(720, 480), "JPEG", quality=90)
-PICTURES = [Picture("a.jpg", PHOTO, "jpeg", 0.35)]
+PHOTO = encoded(photo(630, 400), "JPEG", quality=90)
+PICTURES = [Picture("a.jpg", PHOTO, "jpeg", 0.252)]
 SIGNER = CdnCustomer("cdn_key", "secret", ("own:a", "own:b", "own:c"))
 THREE = [Picture(name, b"\xff\xd8", "jpeg", 1.0) for name in "abc"]
 MIX = CdnMix(about="small", options=("f:auto,q:50,w:64", "f:jpeg,q:50,w:96"), changed_share=0.4, begin_share=0.2)
-QUICK = Settings(duration_s=0.8, warm_up_s=0, clients=2, rates=(), is_unique=False)
+QUICK = Settings(duration_s=1.2, warm_up_s=0, clients=2, rates=(), is_unique=False)
 
 
 @pytest.fixture(scope="module")
 def target():
     """A service that keeps one picture of a customer's own."""
-    with OwnService(reuse_results=False) as service:
-        yield service.target(create_customer(service, [PHOTO]))
+    with RunningService() as service:
+        url = f"http://127.0.0.1:{service.port}"
+        yield Target(url=url, customer=create_customer(service, [PHOTO]), pid=service.pid)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,7 @@ def test_the_command_raises_a_storm_on_a_service_elsewhere(target, tmp_path, mon
     (folder / "0").write_bytes(PHOTO)
     key_id, secret = target.customer.key_id, target.customer.secret
     there = ["--url", target.url, "--cdn-key", f"{key_id}:{secret}", "--cdn-source", "own:", "--pid", str(target.pid)]
-    quick = ["--images", str(folder), "--duration", "0.5", "--warm-up", "0", "--hits", "40", "--storm", "24"]
+    quick = ["--images", str(folder), "--duration", "0.5", "--warm-up", "0", "--hits", "40", "--storm", "10"]
     monkeypatch.setattr(sys, "argv", ["perf.load", "cdn-storm", *there, *quick, "--json", str(kept)])
     command.main()
     assert "| hits beside a storm: storm" in capsys.readouterr().out
@@ -107,8 +109,8 @@ def test_the_command_raises_a_storm_on_a_service_elsewhere(target, tmp_path, mon
     assert values["hits that were refused, rejected or failed"] == 0
     assert values["hits beside the storm that were none"] == 0
     assert values["p99 of the hits beside the storm, over alone"] > 0
-    assert values["URLs of the storm"] == 24
-    assert sum(value for text, value in values.items() if text.startswith("of these, ")) == 24
+    assert values["URLs of the storm"] == 10
+    assert sum(value for text, value in values.items() if text.startswith("of these, ")) == 10
     monkeypatch.setattr(sys, "argv", ["perf.load", "report", str(kept), "-o", str(tmp_path / "out")])
     command.main()
     assert (tmp_path / "out" / "load-timelines.svg").is_file()
