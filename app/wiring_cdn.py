@@ -37,6 +37,9 @@ from app.settings import Settings
 
 #: Sources under way at once in one process. Each takes memory up to its size; a slow one takes a place and no more.
 _MOST_SOURCES: Final = 256
+#: Their memory that stays warm between them, as far as pictures for the web want it.
+_KEPT_SOURCES: Final = 16
+_KEPT_SOURCE_BYTES: Final = 1024 * 1024
 #: Variants that wait for each encode process with their sources.
 _WAITING_PER_TURN: Final = 16
 #: Nobody waits for the sweeper, nor for news, which are waited for for half a second.
@@ -79,7 +82,9 @@ def assemble_cdn(
     """Make the parts; `redis` and `breaker` are those that requests wait for, `processes` are those of `encoders`."""
     listening = open_client(settings.redis_address, _PATIENT_TIMEOUT_S, max_in_flight=1)
     variants = RedisVariants(redis, listening, breaker, max_bytes=settings.cdn_cache_max_bytes)
-    buffers = BufferPool(settings.max_bytes + PIECE_BYTES, most=_MOST_SOURCES, kept=1)
+    buffers = BufferPool(
+        settings.max_bytes + PIECE_BYTES, most=_MOST_SOURCES, kept=_KEPT_SOURCES, kept_bytes=_KEPT_SOURCE_BYTES
+    )
     shelf = Shelf(variants, blobs, Memory(settings.cdn_memory_bytes))
     lives = _lives(settings)
     teller, orders = Teller(shelf, lives), Orders(jobs, blobs, tracer=tracer)

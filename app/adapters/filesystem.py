@@ -66,7 +66,7 @@ class FilesystemBlobs:
 
     async def read(self, name: str) -> AsyncIterator[bytes]:
         """Stream a blob; see `Blobs.read`."""
-        blob = await self.open(name)
+        blob = await self._open(name, begin_bytes=_CHUNK_BYTES)
         try:
             for start in range(0, blob.size, _CHUNK_BYTES):
                 yield await blob.read(start, min(_CHUNK_BYTES, blob.size - start))
@@ -91,7 +91,10 @@ class FilesystemBlobs:
 
     async def open(self, name: str) -> "_OpenFile":
         """Open a blob; see `ServedBlobs.open`."""
-        opening = self._threads.submit(lambda: _OpenFile(self._folder.open(name), self._in_thread))
+        return await self._open(name)
+
+    async def _open(self, name: str, begin_bytes: int = 0) -> "_OpenFile":
+        opening = self._threads.submit(lambda: _OpenFile(self._folder.open(name), self._in_thread, begin_bytes))
         try:
             return await self._finish(opening)
         except BaseException:
@@ -125,9 +128,17 @@ class FilesystemBlobs:
 
 
 class _OpenFile:
-    """`OpenBlob` of a file: its name may go, its bytes never change."""
+    """`OpenBlob` of a file: its name may go, its bytes never change.
 
-    def __init__(self, file: io.FileIO, in_thread: Callable[[Callable[[], bytes]], Awaitable[bytes]]) -> None:
+    Parameters
+    ----------
+    begin_bytes
+        Read so much already: to wake a thread once more costs more than to read a small file.
+    """
+
+    def __init__(
+        self, file: io.FileIO, in_thread: Callable[[Callable[[], bytes]], Awaitable[bytes]], begin_bytes: int
+    ) -> None:
         self._file = file
         self._in_thread = in_thread
         facts = os.fstat(file.fileno())
@@ -135,9 +146,12 @@ class _OpenFile:
         # The clock of files ticks in milliseconds: two versions in one tick are still two inodes.
         version = f"{facts.st_ino} {facts.st_mtime_ns} {facts.st_size}"
         self.etag = f'"{hashlib.sha256(version.encode()).hexdigest()[:24]}"'
+        self._begin = os.pread(file.fileno(), begin_bytes, 0) if begin_bytes else b""
 
     async def read(self, start: int, count: int) -> bytes:
         """Return bytes; see `OpenBlob.read`."""
+        if start + count <= len(self._begin):
+            return self._begin[start : start + count]
         data = await self._in_thread(lambda: os.pread(self._file.fileno(), count, start))
         if len(data) != count:
             raise BlobsUnavailable("A file was cut short")

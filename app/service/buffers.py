@@ -22,11 +22,13 @@ class SharedBuffer:
         Bytes that fit.
     size
         Bytes written so far.
+    touched
+        Bytes that take memory: the most that was ever written.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self.size = 0
+        self.size = self.touched = 0
         self.descriptor = anonymous_file("compressorize-upload", capacity)
         self._map = mmap.mmap(self.descriptor, capacity)
 
@@ -43,6 +45,7 @@ class SharedBuffer:
             raise ValueError(f"{end} bytes do not fit in {self.capacity}")
         self._map[self.size : end] = chunk
         self.size = end
+        self.touched = max(self.touched, end)
 
     def head(self, count: int) -> bytes:
         """The first `count` bytes, or as many as there are."""
@@ -61,12 +64,19 @@ class SharedBuffer:
 
 
 class BufferPool:
-    """Lends buffers of one capacity, at most `most` at a time, and keeps up to `kept` of them warm."""
+    """Lends buffers of one capacity, at most `most` at a time, and keeps up to `kept` of them warm.
 
-    def __init__(self, capacity: int, *, most: int, kept: int) -> None:
+    Parameters
+    ----------
+    kept_bytes
+        One that takes more memory is not kept; None: any is.
+    """
+
+    def __init__(self, capacity: int, *, most: int, kept: int, kept_bytes: int | None = None) -> None:
         self._capacity = capacity
         self._most = most
         self._kept = kept
+        self._kept_bytes = capacity if kept_bytes is None else kept_bytes
         self._idle: list[SharedBuffer] = []
         self.lent = 0
 
@@ -82,7 +92,7 @@ class BufferPool:
     def take_back(self, buffer: SharedBuffer) -> None:
         """End a loan; the last one used is lent first, while its pages are in the cache."""
         self.lent -= 1
-        if len(self._idle) < self._kept:
+        if len(self._idle) < self._kept and buffer.touched <= self._kept_bytes:
             self._idle.append(buffer)
         else:
             buffer.close()
