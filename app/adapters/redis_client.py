@@ -14,9 +14,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from app.adapters.redis_line import Line
+
 _LUA: Final = Path(__file__).with_name("lua")
 #: A time-out is counted in this many parts.
 _TICKS: Final = 20
+_SCRIPT: Final = "EVALSHA"
 
 
 def open_client(address: str, timeout_s: float, *, max_in_flight: int = 32) -> Redis:
@@ -34,7 +37,8 @@ def open_client(address: str, timeout_s: float, *, max_in_flight: int = 32) -> R
         waiting for a connection, connecting and logging in included, or raises `redis.exceptions.TimeoutError`. A
         client that sends blocking commands needs more than these wait.
     max_in_flight
-        Connections at most. Further commands wait, first come first served, within their own `timeout_s`.
+        Connections at most, beside one that all scripts share: what requests wait for is scripts, and none of them
+        blocks. Further commands wait, first come first served, within their own `timeout_s`.
 
     Notes
     -----
@@ -72,11 +76,27 @@ class _Client(Redis):
         self.auto_close_connection_pool = True
         self._gate = gate
         self._timeout_s = timeout_s
+        self._line = Line(pool)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
+        if args[0] == _SCRIPT:
+            return await self._run_script(args)
         async with _Deadline(self._timeout_s), self._gate, _closed_told(self.connection_pool):
             # redis-py leaves this one method without types.
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await self._line.aclose()
+        await super().aclose(close_connection_pool)
+
+    async def _run_script(self, command: tuple[Any, ...]) -> Any:
+        try:
+            async with _Deadline(self._timeout_s):
+                return await self._line.ask(*command)
+        except RedisTimeout as error:
+            # Nothing tells a server that is slow from one that is gone without a word.
+            self._line.give_up(error)
+            raise
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> "_Pipeline":
         return _Pipeline(self, self._gate, self._timeout_s, transaction, shard_hint)
