@@ -93,9 +93,9 @@ class _Client(Redis):
         try:
             async with _Deadline(self._timeout_s):
                 return await self._line.ask(*command)
-        except RedisTimeout as error:
+        except RedisTimeout:
             # Nothing tells a server that is slow from one that is gone without a word.
-            self._line.give_up(error)
+            self._line.leave()
             raise
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> "_Pipeline":

@@ -26,7 +26,9 @@ class Line:
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
         self._connecting = asyncio.Lock()
+        #: The newest, and those that are left to whoever still waits for them.
         self._connected: _Connected | None = None
+        self._left: set[_Connected] = set()
 
     async def ask(self, *command: Any) -> Any:
         """Send a command and return its reply; without an end of its own.
@@ -40,20 +42,21 @@ class Line:
         """
         return await (self._live() or await self._connect()).ask(command)
 
-    def give_up(self, error: RedisError) -> None:
-        """Drop a connection that does not answer: all who wait for it get `error`, and the next command a new one."""
+    def leave(self) -> None:
+        """Send nothing more on a connection that does not answer; who waits for it may get a reply yet."""
         if (connected := self._live()) is not None:
-            connected.end(error)
+            connected.leave()
+            self._left = {one for one in (*self._left, connected) if not one.is_over}
 
     async def aclose(self) -> None:
         """Hang up."""
-        self.give_up(RedisConnectionError("The client was closed"))
-        if self._connected is not None:
-            await self._connected.ended()
+        for connected in (*self._left, *filter(None, (self._connected,))):
+            connected.end(RedisConnectionError("The client was closed"))
+            await connected.ended()
 
     def _live(self) -> "_Connected | None":
         connected = self._connected
-        return None if connected is None or connected.is_over else connected
+        return None if connected is None or connected.is_left or connected.is_over else connected
 
     async def _connect(self) -> "_Connected":
         async with self._connecting:
@@ -70,14 +73,22 @@ class Line:
 
 
 class _Connected:
-    """A connection until it breaks."""
+    """A connection until it breaks.
+
+    Attributes
+    ----------
+    is_left
+        Nothing more is to be asked.
+    is_over
+        Nothing more is answered.
+    """
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._unsent: list[bytes] = []
         self._has_unsent = asyncio.Event()
-        self.is_over = False
+        self.is_left = self.is_over = False
         self._works = [asyncio.create_task(work) for work in (self._write(), self._read())]
         self._hanging_up: asyncio.Task[None] | None = None
 
@@ -88,6 +99,13 @@ class _Connected:
         self._waiting.append(reply)
         self._has_unsent.set()
         return reply
+
+    def leave(self) -> None:
+        """Hang up when nobody waits any more."""
+        self.is_left = True
+        for reply in self._waiting:
+            reply.add_done_callback(lambda _: self._end_if_idle())
+        self._end_if_idle()
 
     def end(self, error: RedisError) -> None:
         """Tell all who wait, and hang up."""
@@ -105,6 +123,10 @@ class _Connected:
         """Wait until nothing of it is left."""
         left = [*self._works, *([] if self._hanging_up is None else [self._hanging_up])]
         await asyncio.gather(*left, return_exceptions=True)
+
+    def _end_if_idle(self) -> None:
+        if all(reply.done() for reply in self._waiting):
+            self.end(RedisConnectionError("The connection was left"))
 
     async def _write(self) -> None:
         try:

@@ -139,6 +139,23 @@ def test_the_scripts_connection_is_replaced_when_the_server_closes_it(redis_addr
     asyncio.run(scenario())
 
 
+def test_a_time_out_of_one_script_takes_no_reply_from_another(valkey: EmbeddedValkey, short_folder: Path) -> None:
+    async def scenario() -> None:
+        async with open_client(f"unix://{short_folder / 's'}", 2) as client:
+            await run_a_script(client)
+            os.kill(valkey.pid, signal.SIGSTOP)
+            early = asyncio.ensure_future(run_a_script(client))
+            await asyncio.sleep(1.5)
+            late = asyncio.ensure_future(run_a_script(client))
+            with pytest.raises(RedisTimeout):
+                await early
+            os.kill(valkey.pid, signal.SIGCONT)
+            assert await late
+            assert await run_a_script(client)
+
+    asyncio.run(scenario())
+
+
 def test_no_server_is_an_error_of_scripts_too() -> None:
     async def scenario() -> None:
         async with asyncio.timeout(30), open_client("unix:///absent/s", 3600) as client:
