@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
+from tests.whole.cdn import Customer
 from tests.whole.public import ADDRESS, PublicNet, Web
 from tests.whole.service import Api, Service
 
@@ -56,6 +57,22 @@ def net() -> Iterator[PublicNet]:
     made = PublicNet()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def web(net: PublicNet) -> Iterator[Web]:
+    """The servers of customers' pictures."""
+    running = Web(net, 80)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def cdn(service: Service) -> Iterator[Customer]:
+    """A customer of the service that the module has."""
+    customer = Customer(service)
+    yield customer
+    customer.close()
 
 
 @pytest.fixture(scope="session")

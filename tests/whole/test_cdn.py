@@ -42,20 +42,6 @@ def service(net: PublicNet) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def web(net: PublicNet) -> Iterator[Web]:
-    running = Web(net, 80)
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module")
-def cdn(service: Service) -> Iterator[Customer]:
-    customer = Customer(service)
-    yield customer
-    customer.close()
-
-
-@pytest.fixture(scope="module")
 def bearer(service: Service, cdn: Customer) -> dict[str, str]:
     limit = ("--plan", "custom", "--per-minute", "100000")
     done = service.run("keys", "create", "--account", cdn.account, "--json", *limit)

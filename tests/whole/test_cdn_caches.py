@@ -38,20 +38,6 @@ def service(net: PublicNet) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def web(net: PublicNet) -> Iterator[Web]:
-    running = Web(net, 80)
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module")
-def cdn(service: Service) -> Iterator[Customer]:
-    customer = Customer(service)
-    yield customer
-    customer.close()
-
-
-@pytest.fixture(scope="module")
 def caches(service: Service, net: PublicNet) -> Iterator[dict[type[Cache], Cache]]:
     """Those whose programs are there."""
     with ExitStack() as stack:

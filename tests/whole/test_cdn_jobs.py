@@ -57,20 +57,6 @@ def worker(processes: tuple[Service, Service]) -> int:
 
 
 @pytest.fixture(scope="module")
-def web(net: PublicNet) -> Iterator[Web]:
-    running = Web(net, 80)
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module")
-def cdn(service: Service) -> Iterator[Customer]:
-    customer = Customer(service)
-    yield customer
-    customer.close()
-
-
-@pytest.fixture(scope="module")
 def valkey(service: Service) -> Iterator["redis.Redis[bytes]"]:
     with redis.Redis.from_url(service.environment["REDIS_URL"]) as client:
         yield client

@@ -17,14 +17,6 @@ HOST = f"http://{ADDRESS}"
 
 
 @pytest.fixture(scope="module")
-def web(net: PublicNet) -> Iterator[Web]:
-    """The servers of customers' pictures."""
-    running = Web(net, 80)
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module")
 def client(outbound_service: Service) -> Iterator[Api]:
     with outbound_service.client() as client:
         yield client
