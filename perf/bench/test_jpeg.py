@@ -37,7 +37,7 @@ class Strip(NamedTuple):
 
     def convert(self) -> None:
         """Make luma and chroma of the pixels."""
-        planes.convert(self.rgb, 0, self.y, *self.chroma)
+        planes.convert(self.rgb.reshape(self.rgb.shape[0], -1), 0, self.y, *self.chroma)
 
     def halve_chroma(self) -> None:
         """Take chroma to half resolution, and sharpen it."""
@@ -125,7 +125,7 @@ def test_draft(pace: Pace, chroma: Chroma) -> None:
 
 
 def test_finish(pace: Pace) -> None:
-    """The lossless transcoder, which makes the draft small."""
+    """The progressive file that the draft becomes."""
     raster = hold(pyvips.Image.new_from_array(draw(667, 1000)[0]).copy(interpretation="srgb"))
     draft = jpeg.encode_draft(raster, QUALITY, "420")
     pace(lambda: jpeg.finish(draft, raster, keep=0))
