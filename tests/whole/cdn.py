@@ -47,11 +47,11 @@ class Customer:
 
     def purge(self, source: str) -> httpx.Response:
         """Purge a source by its URL, with an API key of the account."""
-        return self.client.post("/api/v1/purge", json={"url": f"{HOST}{source}"}, headers=self._authorization())
+        return self.client.post("/api/v1/purge", json={"url": f"{HOST}{source}"}, headers=self.authorization())
 
     def ask(self, path: str) -> httpx.Response:
         """Get a path of the API, with an API key of the account."""
-        return self.client.get(path, headers=self._authorization())
+        return self.client.get(path, headers=self.authorization())
 
     def get(
         self, source: str, options: str = "f:auto,q:60", accept: str = PLAIN, method: str = "GET", **headers: str
@@ -62,7 +62,8 @@ class Customer:
     def close(self) -> None:
         self.client.close()
 
-    def _authorization(self) -> dict[str, str]:
+    def authorization(self) -> dict[str, str]:
+        """The header with an API key of the account."""
         if not self._bearer:
             limit = ("--plan", "custom", "--per-minute", "100000")
             done = self.service.run("keys", "create", "--account", self.account, "--json", *limit)

@@ -42,10 +42,8 @@ def service(net: PublicNet) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def bearer(service: Service, cdn: Customer) -> dict[str, str]:
-    limit = ("--plan", "custom", "--per-minute", "100000")
-    done = service.run("keys", "create", "--account", cdn.account, "--json", *limit)
-    return {"Authorization": f"Bearer {httpx.Response(200, text=done.stdout).json()['key']}"}
+def bearer(cdn: Customer) -> dict[str, str]:
+    return cdn.authorization()
 
 
 @pytest.fixture

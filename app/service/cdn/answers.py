@@ -10,7 +10,7 @@ import msgspec
 from app.errors import ServiceError
 from app.ports.variants import Kind, Variant
 from app.service.cdn.freshness import CacheTimes, cache_control, grow_older, read_freshness
-from app.service.cdn.origin import SourceFile, Unchanged
+from app.service.cdn.origin import SourceFacts, SourceFile, Unchanged
 from app.service.cdn.recipe import Recipe
 from app.service.encode_protocol import Done
 from app.service.job_reply import savings_percent
@@ -46,13 +46,13 @@ def make_variant(
 ) -> Variant:
     """Draw up the variant of `data`; without `facts`, it is the source itself. `job` is to make a better one."""
     canonical = recipe.source.canonical()
-    tags = (source_tag(canonical), *source.tags)
+    tags = (source_tag(canonical), *source.facts.tags)
     is_short = kind != "final"
-    name = source.format if facts is None else facts.format
+    name = source.facts.format if facts is None else facts.format
     headers = {
         "content-type": FORMATS[name].media_type,
         # The source's digest is known: no second one of half a megabyte.
-        "etag": _etag(key, source.digest.encode() if facts is None else data),
+        "etag": _etag(key, source.facts.digest.encode() if facts is None else data),
         "accept-ranges": "bytes",
         "x-content-type-options": "nosniff",
         "surrogate-key": " ".join(tags),
@@ -75,13 +75,13 @@ def make_variant(
         etag=headers["etag"],
         headers=tuple(headers.items()),
         tags=tags,
-        source_digest=source.digest,
+        source_digest=source.facts.digest,
         job=job,
     )
-    return renew(made, source, lives, is_short=is_short)
+    return renew(made, source.facts, lives, is_short=is_short)
 
 
-def renew(variant: Variant, source: SourceFile | Unchanged, lives: Lives, *, is_short: bool = False) -> Variant:
+def renew(variant: Variant, source: SourceFacts | Unchanged, lives: Lives, *, is_short: bool = False) -> Variant:
     """Let a variant live anew from now on, as its source tells."""
     now, times = time.time(), lives.times
     source_headers = grow_older(source.headers, by_s=now - source.asked_at)

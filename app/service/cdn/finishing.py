@@ -10,6 +10,7 @@ from app.service.buffers import SharedBuffer
 from app.service.cdn.answers import Lives, make_variant, promote, renew
 from app.service.cdn.memory import Held
 from app.service.cdn.orders import Order, read_order
+from app.service.cdn.origin import SourceFile
 from app.service.cdn.shelf import Looked, Shelf
 from app.service.cdn.work import OURS
 from app.service.compress import outcome_of
@@ -101,11 +102,11 @@ class Finisher:
         """Return the final variant; None where there is none, or what is there is not this order's any more."""
         if found is not None and found.variant.job != job_id:
             return None
-        source = order.source(buffer)
         if best is not None and len(best.data) < order.interim_bytes:
+            source = SourceFile(buffer, order.facts)
             variant = make_variant(
                 order.recipe, order.key, source, best.data, best.facts, kind="final", lives=self._lives
             )
             return Held(variant, best.data)
         # Pushed out, if it is not there: then it is made anew for whoever asks.
-        return None if found is None else Held(renew(promote(found.variant), source, self._lives), found.data)
+        return None if found is None else Held(renew(promote(found.variant), order.facts, self._lives), found.data)

@@ -87,7 +87,7 @@ class Improver:
         parts = self._orders.begin()
         # Before the job can end: what it keeps takes the place of this.
         interim = await self._teller.tell(work, source, best, looked, "interim", job=parts.job_id)
-        if looked.since is None or not read_freshness(source.headers, source.asked_at).storable:
+        if looked.since is None or not read_freshness(source.facts.headers, source.facts.asked_at).storable:
             return True  # nobody would ever see a better one: nothing can be kept
         if interim is None:
             return False

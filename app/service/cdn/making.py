@@ -137,7 +137,7 @@ class Maker:
         left_s = self._improver.left_s(work)
         try:
             # Who cannot get the source instead waits as long as anybody waits for an encode.
-            async with asyncio.timeout(left_s if work.recipe.may_be_source(source.format) else None):
+            async with asyncio.timeout(left_s if work.recipe.may_be_source(source.facts.format) else None):
                 turn = await self._turns.acquire(work.account)
         except TimeoutError:
             await self._answer_with_source(work, source, looked, None)
@@ -147,7 +147,7 @@ class Maker:
             return
         work.timings_ms["queue"] = (time.monotonic() - asked) * 1e3
         begun = time.monotonic()
-        formats = work.recipe.formats_for(source.format, source.buffer.head(HEAD_BYTES))
+        formats = work.recipe.formats_for(source.facts.format, source.buffer.head(HEAD_BYTES))
         try:
             first, left = await self._encode_first(work, source, formats)
         finally:
@@ -182,6 +182,6 @@ class Maker:
         """Answer with the source as it is, where it may be; `problem` is why, None for want of time."""
         is_ours = problem is None or problem.code in OURS
         has_better = looked.held is not None and looked.held.variant.kind in {"final", "interim"}
-        if not work.recipe.may_be_source(source.format) or (is_ours and has_better):
+        if not work.recipe.may_be_source(source.facts.format) or (is_ours and has_better):
             raise problem or ServiceError("overloaded", "All encoders are busy.")
         await self._teller.tell_source(work, source, looked, is_kept=not is_ours)

@@ -13,7 +13,7 @@ from app.ports.cdn_accounts import CdnAccount
 from app.ports.jobs import Job, Jobs, JobsUnavailable, Lane
 from app.ports.tracer import UNTRACED, Tracer
 from app.service.buffers import SharedBuffer
-from app.service.cdn.origin import SourceFile
+from app.service.cdn.origin import SourceFacts, SourceFile
 from app.service.cdn.recipe import Recipe
 from app.service.cdn.work import Work
 from app.service.source_parts import SourceParts
@@ -42,8 +42,8 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
         Those that are left, the quickest to encode first; at least one.
     interim_bytes
         What has to be undercut: the size of the best so far, which is kept as the interim answer.
-    source_format, source_digest, source_headers, tags, asked_at
-        As in `SourceFile`.
+    facts
+        Of the source, whose bytes the job carries.
     since
         What was purged after it is not to be kept: see `Looked`.
     """
@@ -52,16 +52,8 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str
     formats: tuple[FormatName, ...]
     interim_bytes: int
-    source_format: FormatName
-    source_digest: str
-    source_headers: dict[str, str]
-    tags: tuple[str, ...]
-    asked_at: float
+    facts: SourceFacts
     since: str
-
-    def source(self, buffer: SharedBuffer) -> SourceFile:
-        """Describe the source, whose bytes are in `buffer`."""
-        return SourceFile(buffer, self.source_format, self.source_digest, self.source_headers, self.tags, self.asked_at)
 
 
 def draw_up(work: Work, source: SourceFile, formats: Sequence[FormatName], *, interim_bytes: int, since: str) -> Order:
@@ -72,11 +64,7 @@ def draw_up(work: Work, source: SourceFile, formats: Sequence[FormatName], *, in
         key=work.key,
         formats=tuple(formats),
         interim_bytes=interim_bytes,
-        source_format=source.format,
-        source_digest=source.digest,
-        source_headers=dict(source.headers),
-        tags=source.tags,
-        asked_at=source.asked_at,
+        facts=source.facts,
         since=since,
     )
 

@@ -31,8 +31,8 @@ _FRESHNESS_HEADERS: Final = frozenset({"cache-control", "expires", "date", "age"
 _GONE: Final = frozenset({401, 403, 404, 410})
 
 
-class SourceFile(msgspec.Struct, frozen=True):
-    """A source in memory.
+class SourceFacts(msgspec.Struct, frozen=True):
+    """What is known of a source beside its bytes.
 
     Attributes
     ----------
@@ -46,12 +46,18 @@ class SourceFile(msgspec.Struct, frozen=True):
         When it was asked for, in Unix seconds: from then on its time passes.
     """
 
-    buffer: SharedBuffer
     format: FormatName
     digest: str
     headers: Mapping[str, str]
     tags: tuple[str, ...]
     asked_at: float
+
+
+class SourceFile(msgspec.Struct, frozen=True):
+    """A source in memory."""
+
+    buffer: SharedBuffer
+    facts: SourceFacts
 
 
 class Unchanged(msgspec.Struct, frozen=True):
@@ -122,7 +128,8 @@ class Origin:
         name, digest = arrival.end()
         if known is not None and known.source_digest == digest:
             return Unchanged(_of_freshness(headers), asked_at)
-        return SourceFile(arrival.buffer, name, digest, _of_freshness(headers), _read_tags(headers), asked_at)
+        facts = SourceFacts(name, digest, _of_freshness(headers), _read_tags(headers), asked_at)
+        return SourceFile(arrival.buffer, facts)
 
     async def _read(self, name: str, arrival: "_Arrival") -> None:
         try:

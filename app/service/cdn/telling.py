@@ -31,7 +31,7 @@ class Teller:
         Variant | None
             The variant, once it is kept.
         """
-        if len(best.data) > source.buffer.size and work.recipe.may_be_source(source.format):
+        if len(best.data) > source.buffer.size and work.recipe.may_be_source(source.facts.format):
             held = self._make(work, source, None, kind, job)
         else:
             held = self._make(work, source, best, kind, job)

@@ -21,7 +21,7 @@ from app.service.cdn.freshness import CacheTimes
 from app.service.cdn.memory import Memory
 from app.service.cdn.negotiation import negotiate
 from app.service.cdn.options import parse_options
-from app.service.cdn.origin import SourceFile
+from app.service.cdn.origin import SourceFacts, SourceFile
 from app.service.cdn.recipe import Recipe
 from app.service.cdn.shelf import Shelf
 from app.service.cdn.source import CdnSource
@@ -69,7 +69,7 @@ async def fetched(**headers: str) -> AsyncIterator[SourceFile]:
     buffer = SharedBuffer(1 << 16)
     buffer.write(memoryview(bytes(range(250)) * (SOURCE_BYTES // 250)))
     try:
-        yield SourceFile(buffer, "jpeg", "digest", headers, ("shoes",), time.time())
+        yield SourceFile(buffer, SourceFacts("jpeg", "digest", headers, ("shoes",), time.time()))
     finally:
         buffer.close()
 

@@ -74,7 +74,7 @@ def test_an_order_is_read_as_it_was_written() -> None:
             order = draw_up(begin_work(), source, ["webp"], interim_bytes=1, since="0-0")
             read = read_order(make_job(order=msgspec.msgpack.encode(order)))
             assert read == order
-            assert read.source(source.buffer) == source
+            assert SourceFile(source.buffer, read.facts) == source
             assert read.recipe.key() == KEY
             assert not read.recipe.account.origins
 
