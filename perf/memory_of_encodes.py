@@ -99,7 +99,7 @@ async def main() -> None:
         noisy = _encode(_draw_noise(megapixels), source)
         for rest in product(asked.target, asked.quality, asked.scale):
             case = Case(megapixels, source, *rest)
-            if case.target != "jpeg" and case.quality.endswith("small"):
+            if case.target != "jpeg" and _QUALITIES[case.quality][1] == "small":
                 continue
             found = [await _measure(file, case) for file in files]
             # Of one size and kind; only the files' own bytes differ.
