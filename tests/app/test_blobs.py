@@ -297,7 +297,12 @@ def files_in(folder: Path) -> list[str]:
 
 
 def sizes_in(folder: Path) -> list[int]:
-    return [path.stat().st_size for path in folder.iterdir()]
+    sizes = []
+    for path in folder.iterdir():
+        # A put goes on while it is looked at: what was listed may be gone.
+        with suppress(FileNotFoundError):
+            sizes.append(path.stat().st_size)
+    return sizes
 
 
 def modes_in(folder: Path) -> dict[str, str]:
