@@ -95,9 +95,11 @@ def read_rights(block: bytes) -> dict[str, str]:
         (count,) = struct.unpack_from(order + "H", tiff, start)
         for entry in range(start + 2, start + 2 + count * _ENTRY_BYTES, _ENTRY_BYTES):
             tag, kind, size, value = struct.unpack_from(order + "HHII", tiff, entry)
-            if tag in _RIGHTS_TAGS and kind in _TEXT_KINDS:
+            name = _RIGHTS_TAGS.get(tag)
+            # The first counts; and no more are decoded, because they may all be the same long text.
+            if name is not None and name not in found and kind in _TEXT_KINDS:
                 at = entry + 8 if size <= _INLINE_BYTES else value
-                found.setdefault(_RIGHTS_TAGS[tag], _decode(tiff[at : at + size]))
+                found[name] = _decode(tiff[at : at + size])
     except struct.error:
         pass  # of a cut block, what came before counts
     return found

@@ -6,10 +6,11 @@ from typing import Any, Final
 from pixels.av1_frames import check_frames
 from pixels.errors import DecodeFailed, EncodeFailed, ImageTooLarge, PixelsError
 from pixels.formats import FormatName
+from pixels.image_rights import read_rights
 from pixels.jpeg_segments import check_cost
 from pixels.options import Limits
 from pixels.png_metadata import PngMetadata, read_metadata, without_unsafe_metadata
-from pixels.rights import Rights, read_rights
+from pixels.rights import Rights
 from pixels.safe_exif import without_wild_exif
 from pixels.sniff import Sniffed, recognise
 from pixels.vips import pyvips

@@ -14,6 +14,7 @@ from pixels.animated_png import open_animated_png
 from pixels.encode import HOLD_GREY, check_side, encode, keep_flags
 from pixels.errors import UnsupportedFormat
 from pixels.formats import FormatName
+from pixels.image_rights import put_rights
 from pixels.load import Picture
 from pixels.memory import check_memory
 from pixels.options import Limits, Options
@@ -116,7 +117,7 @@ def compress(source: Any, options: Options, limits: Limits = _DEFAULT_LIMITS) ->
 
     def render(depth: int) -> Any:
         image = _render(picture, size, target, depth, strip=strip)
-        return image if rights is None else rights.put_on(image)
+        return image if rights is None else put_rights(image, rights)
 
     try:
         if options.quality is None:

@@ -8,7 +8,7 @@ import msgspec
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 #: Length, type and CRC: what a chunk costs beside its body.
-_FRAMING_BYTES: Final = 12
+FRAMING_BYTES: Final = 12
 #: The most chunks that are looked at. Files of 25 MB have some thousands; one made of empty chunks would have millions.
 MAX_CHUNKS: Final = 100_000
 
@@ -36,9 +36,9 @@ def walk(data: memoryview) -> Iterator[Chunk]:
     """
     at = len(SIGNATURE)
     for _ in range(MAX_CHUNKS):
-        if at + _FRAMING_BYTES > len(data):
+        if at + FRAMING_BYTES > len(data):
             return
-        end = at + _FRAMING_BYTES + int.from_bytes(data[at : at + 4], "big")
+        end = at + FRAMING_BYTES + int.from_bytes(data[at : at + 4], "big")
         if end > len(data):
             return
         chunk = Chunk(bytes(data[at + 4 : at + 8]), data[at:end])

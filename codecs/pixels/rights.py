@@ -5,14 +5,12 @@ XMP where there is what EXIF has no field for. Everything else is left behind: t
 preview. The blocks are built anew, so that nothing else can hide in them.
 """
 
-from typing import Any, Final
+from typing import Final, Self
 
 import msgspec
 
 from pixels import exif, iptc, xmp
-from pixels.vips import pyvips
 
-_EXIF, _XMP, _IPTC, _ICC = "exif-data", "xmp-data", "iptc-data", "icc-profile-data"
 #: A statement is cut to this: no notice is longer.
 _MAX_CHARACTERS: Final = 1000
 
@@ -44,26 +42,21 @@ class Rights(msgspec.Struct, frozen=True):
             return b""
         return xmp.build_rights(self.artist, self.copyright, self.credit, self.web_statement, self.usage_terms)
 
-    def put_on(self, image: Any) -> Any:
-        """Return the image with these statements for its only metadata."""
-        bare = image.copy()
-        for name in bare.get_fields():
-            if name.startswith("exif-") or name in {_XMP, _IPTC, _ICC}:
-                bare.remove(name)
-        bare.set_type(pyvips.GValue.blob_type, _EXIF, exif.PREFIX + self.exif_block())
-        if packet := self.xmp_packet():
-            bare.set_type(pyvips.GValue.blob_type, _XMP, packet)
-        return bare
+    @classmethod
+    def collect(cls, *, exif_block: bytes = b"", xmp_packet: bytes = b"", iptc_block: bytes = b"") -> Self | None:
+        """Read a file's blocks of metadata, each empty where there is none; None where they say nothing.
 
-
-def read_rights(image: Any) -> Rights | None:
-    """Collect what an opened image says; None where it says nothing. What is broken counts as not there."""
-    found = dict.fromkeys(Rights.__struct_fields__, "")
-    for field, read in ((_EXIF, exif.read_rights), (_XMP, xmp.read_rights), (_IPTC, iptc.read_rights)):
-        if image.get_typeof(field):
-            for name, text in read(image.get(field)).items():
+        What is broken counts as not there.
+        """
+        found = dict.fromkeys(cls.__struct_fields__, "")
+        for block, read in (
+            (exif_block, exif.read_rights),
+            (xmp_packet, xmp.read_rights),
+            (iptc_block, iptc.read_rights),
+        ):
+            for name, text in read(block).items() if block else ():
                 found[name] = found[name] or _clean(text)
-    return Rights(**found) if any(found.values()) else None
+        return cls(**found) if any(found.values()) else None
 
 
 def _clean(text: str) -> str:

@@ -12,9 +12,18 @@ import msgspec
 from pixels.rights import Rights
 from pixels.strip.errors import NotStrippable
 from pixels.strip.iso_boxes import Box, Cursor, build_box, build_full_box, walk_boxes
+from pixels.strip.metadata import Metadata
 
 _COLOUR_PROFILES: Final = (b"prof", b"rICC")
+#: Properties that tell about an item: a description, a text in its place, when it was made and changed.
+_TOLD: Final = (b"udes", b"altt", b"crtt", b"mdft")
+#: The boxes that `meta` consists of where there is nothing to cut out.
+_BARE_META: Final = frozenset((b"hdlr", b"pitm", b"iloc", b"iinf", b"iref", b"iprp"))
 _MAX_ID: Final = 0xFFFF
+#: A thousand tiles take some 50 kB.
+_MAX_META_BYTES: Final = 256 * 1024
+#: Other items of that kind have other texts.
+_XMP_MARK: Final = b"xmpmeta"
 #: Of an item's entry: version and flags, id, protection, type.
 _ENTRY_HEAD_BYTES: Final = 14
 
@@ -31,6 +40,9 @@ class _Meta:
     """What the `meta` box says of the items."""
 
     def __init__(self, box: Box) -> None:
+        if len(box.whole) > _MAX_META_BYTES:
+            raise NotStrippable("the AVIF has very many parts")
+        self._bytes = len(box.body)
         self.boxes = {child.kind: child for child in walk_boxes(box.body[4:])}
         properties = {child.kind: child for child in walk_boxes(self._box(b"iprp").body)}
         pitm = self._box(b"pitm")
@@ -42,15 +54,24 @@ class _Meta:
 
     def needed(self) -> set[int]:
         """The primary item, what it is derived from, and what belongs to these (alpha)."""
-        found, before = {self.primary}, 0
-        while len(found) != before:
-            before = len(found)
-            for reference in self.references:
-                if reference.kind == b"dimg" and reference.source in found:
-                    found.update(reference.targets)
-                elif reference.kind == b"auxl" and found.intersection(reference.targets):
-                    found.add(reference.source)
+        leads_to: dict[int, set[int]] = {}
+        for reference in self.references:
+            for target in reference.targets:
+                if reference.kind == b"dimg":
+                    leads_to.setdefault(reference.source, set()).add(target)
+                elif reference.kind == b"auxl":
+                    leads_to.setdefault(target, set()).add(reference.source)
+        found, waiting = {self.primary}, [self.primary]
+        while waiting:
+            new = leads_to.get(waiting.pop(), set()) - found
+            found |= new
+            waiting += new
         return found
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it consists of what is read here, each once."""
+        return self.boxes.keys() <= _BARE_META and 4 + sum(len(box.whole) for box in self.boxes.values()) == self._bytes
 
     def _box(self, kind: bytes) -> Box:
         if kind not in self.boxes:
@@ -76,8 +97,13 @@ class _Meta:
         return found
 
 
-def strip_avif(data: memoryview, rights: Rights | None = None) -> bytes:
+def strip_avif(data: memoryview, rights: Rights | None = None, *, keep_look: bool = False) -> bytes:
     """Keep the shown image with its parts, alpha and turns; drop EXIF, XMP, colour profiles, thumbnails, gain maps.
+
+    Parameters
+    ----------
+    keep_look
+        True keeps the colour profiles.
 
     Raises
     ------
@@ -87,26 +113,10 @@ def strip_avif(data: memoryview, rights: Rights | None = None) -> bytes:
     """
     if rights is not None:
         raise NotStrippable("statements are not put into an AVIF")
-    boxes = {box.kind: box for box in walk_boxes(data)}
     try:
-        meta = _Meta(boxes[b"meta"])
-        needed = meta.needed()
-        if max(needed) > _MAX_ID:
-            raise NotStrippable("the AVIF has ids of 32 bits")
-        properties, associations = _without_profiles(meta, needed)
-        if needed == meta.entries.keys() and len(properties) == len(meta.properties):
-            return bytes(data)
-        payloads = _read_payloads(data, meta, needed)
-        head = boxes[b"ftyp"].whole
+        return _rebuild(data, keep_profiles=keep_look)
     except (KeyError, IndexError) as error:
         raise NotStrippable("the AVIF lacks a part that it names") from error
-
-    # The length of `meta` does not depend on the offsets in it: it is written once to be measured.
-    def write_meta(first_offset: int) -> bytes:
-        return _build_meta(meta, needed, properties, associations, _build_iloc(payloads, first_offset))
-
-    offset = len(head) + len(write_meta(0)) + 8
-    return b"".join((head, write_meta(offset), build_box(b"mdat", *payloads.values())))
 
 
 def read_items(data: memoryview, kind: bytes) -> list[bytes]:
@@ -131,6 +141,49 @@ def read_items(data: memoryview, kind: bytes) -> list[bytes]:
         return list(_read_payloads(data, meta, wanted).values())
     except (KeyError, IndexError, ValueError) as error:
         raise NotStrippable("a part that it names is missing") from error
+
+
+def find_metadata(data: memoryview) -> Metadata:
+    """Return the first EXIF and XMP.
+
+    Raises
+    ------
+    NotStrippable
+        As `read_items`.
+    """
+    # An item of EXIF begins with how far before the TIFF header is (ISO/IEC 23008-12, A.2.1).
+    exif = next(iter(read_items(data, b"Exif")), b"")
+    packet = next((item for item in read_items(data, b"mime") if _XMP_MARK in item), b"")
+    return Metadata(exif=exif[4 + int.from_bytes(exif[:4], "big") :], xmp=packet)
+
+
+def _rebuild(data: memoryview, *, keep_profiles: bool) -> bytes:
+    boxes = {box.kind: box for box in walk_boxes(data)}
+    meta = _Meta(boxes[b"meta"])
+    needed = meta.needed()
+    if max(needed) > _MAX_ID:
+        raise NotStrippable("the AVIF has ids of 32 bits")
+    properties, associations = _shown_properties(meta, needed, keep_profiles=keep_profiles)
+    payloads = _read_payloads(data, meta, needed)
+    is_all_used = needed == meta.entries.keys() and len(properties) == len(meta.properties)
+    if is_all_used and meta.is_bare and _has_nothing_else(data, boxes, payloads):
+        return bytes(data)
+
+    # The length of `meta` does not depend on the offsets in it: it is written once to be measured.
+    def write_meta(first_offset: int) -> bytes:
+        return _build_meta(meta, needed, properties, associations, _build_iloc(payloads, first_offset))
+
+    head = boxes[b"ftyp"].whole
+    offset = len(head) + len(write_meta(0)) + 8
+    return b"".join((head, write_meta(offset), build_box(b"mdat", *payloads.values())))
+
+
+def _has_nothing_else(data: memoryview, boxes: dict[bytes, Box], payloads: dict[int, bytes]) -> bool:
+    mdat = boxes.get(b"mdat")
+    if mdat is None:
+        return False
+    heads = len(boxes[b"ftyp"].whole) + len(boxes[b"meta"].whole) + len(mdat.whole) - len(mdat.body)
+    return heads + sum(map(len, payloads.values())) == len(data)
 
 
 def _build_meta(
@@ -159,14 +212,18 @@ def _numbers(reference: _Reference) -> tuple[int, ...]:
     return (reference.source, len(reference.targets), *reference.targets)
 
 
-def _without_profiles(meta: _Meta, needed: set[int]) -> tuple[list[Box], dict[int, list[tuple[int, bool]]]]:
-    """Choose the properties that the needed items use, colour profiles left out, and number them anew from 1."""
+def _shown_properties(
+    meta: _Meta, needed: set[int], *, keep_profiles: bool
+) -> tuple[list[Box], dict[int, list[tuple[int, bool]]]]:
+    """Choose the properties that the needed items are shown by, and number them anew from 1."""
     kept: list[Box] = []
     renumbered: dict[int, int] = {}
     for item in sorted(needed):
         for index, _ in meta.associations.get(item, []):
             box = meta.properties[index - 1] if index else None
-            if box is None or index in renumbered or (box.kind == b"colr" and bytes(box.body[:4]) in _COLOUR_PROFILES):
+            if box is None or index in renumbered or box.kind in _TOLD:
+                continue
+            if box.kind == b"colr" and bytes(box.body[:4]) in _COLOUR_PROFILES and not keep_profiles:
                 continue
             kept.append(box)
             renumbered[index] = len(kept)
@@ -216,7 +273,11 @@ def _read_payloads(data: memoryview, meta: _Meta, needed: set[int]) -> dict[int,
         elsewhere = cursor.number(2)
         base = cursor.number(base_bytes)
         parts = []
-        for _ in range(cursor.number(2)):
+        extents = cursor.number(2)
+        # What is written in no bytes could be repeated without end.
+        if extents > 1 and not (index_bytes or offset_bytes or length_bytes):
+            raise NotStrippable("the AVIF names a part over and over")
+        for _ in range(extents):
             cursor.number(index_bytes)
             offset, length = base + cursor.number(offset_bytes), cursor.number(length_bytes)
             parts.append((offset, length))

@@ -1,8 +1,12 @@
 """Reads and writes the boxes of ISO base media files (ISO/IEC 14496-12, section 4)."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from pixels.strip.errors import NotStrippable
+
+#: The entries of a grid of some thousand tiles are as many.
+_MAX_BOXES: Final = 20_000
 
 
 class Box:
@@ -50,10 +54,12 @@ def walk_boxes(data: memoryview) -> Iterator[Box]:
     Raises
     ------
     NotStrippable
-        A box is cut, or shorter than its own header.
+        A box is cut, or shorter than its own header; or there are very many.
     """
     at = 0
-    while at < len(data):
+    for _ in range(_MAX_BOXES):
+        if at == len(data):
+            return
         cursor = Cursor(data, at)
         size, kind, header_bytes = cursor.number(4), cursor.number(4).to_bytes(4, "big"), 8
         if size == 1:
@@ -64,6 +70,7 @@ def walk_boxes(data: memoryview) -> Iterator[Box]:
             raise NotStrippable("a box is cut")
         yield Box(kind, data[at : at + size], header_bytes)
         at += size
+    raise NotStrippable("there are very many boxes")
 
 
 def build_box(kind: bytes, *parts: bytes | memoryview) -> bytes:
