@@ -119,7 +119,7 @@ HEADERS: Final[dict[str, Value]] = {
         {"type": "string", "enum": [kind for kind in get_args(Kind) if kind != "failure"]},
         "final",
         "`final`: as good as it gets. `interim`: the best that was ready in time; the next request gets a better one. "
-        "`original`: the source as it is, which cannot be compressed now.",
+        "`original`: the source, less the metadata that is not to stay: it cannot be compressed now.",
     ),
     "Vary": Value(_TEXT, "Accept", "Request headers that had a say in this answer. Absent where none had."),
     "Accept-CH": Value(

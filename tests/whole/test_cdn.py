@@ -1,5 +1,6 @@
 """The CDN origin end to end: over two API processes, with a source server of the test's own."""
 
+import io
 import re
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ from itertools import count
 import httpx
 import pytest
 import redis
+from PIL import Image
 
 from tests.whole.cdn import HOST, MODERN, PLAIN, Customer, eventually, image, served
 from tests.whole.jobs import MB, is_soon, stored
@@ -174,15 +176,43 @@ def test_never_more_bytes_than_came_in(cdn: Customer, web: Web) -> None:
         assert len(finished(cdn, "/tiny.png", "f:auto,q:100", accept).content) <= len(tiny)
 
 
-def test_a_source_that_cannot_be_compressed_is_answered_as_it_is(cdn: Customer, web: Web) -> None:
-    broken = PHOTO[: len(PHOTO) // 2]
+@pytest.mark.parametrize("options", ["f:auto", "f:jpeg", "f:webp,q:60"])
+def test_a_source_that_cannot_be_compressed_is_answered_without_its_metadata(
+    cdn: Customer, web: Web, options: str
+) -> None:
+    """Whatever format was asked for: every client shows a JPEG."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x8298] = 6, "TestCam 4711", "(c) Ada"
+    whole = encoded(photo(320, 240), "JPEG", exif=exif)
+    broken = whole[: len(whole) // 2]
     web.on("/broken.jpg", file(broken))
-    reply = cdn.get("/broken.jpg")
-    assert (reply.status_code, reply.content) == (200, broken)
-    assert reply.headers["x-variant"] == "original"
+    reply = cdn.get("/broken.jpg", options)
+    assert reply.status_code == 200
+    assert broken.endswith(reply.content[-1000:])
+    assert not any(told in reply.content for told in (b"TestCam", b"(c) Ada"))
+    assert Image.open(io.BytesIO(reply.content)).getexif() == {0x0112: 6}
+    assert (reply.headers["x-variant"], reply.headers["content-type"]) == ("original", "image/jpeg")
     assert reply.headers["x-original-returned"] == "true"
+    assert reply.headers["content-length"] == reply.headers["x-compressed-size"] == str(len(reply.content))
+    assert reply.headers["x-original-size"] == str(len(broken))
     assert reply.headers["cache-control"] == f"public, max-age={INTERIM_S}, s-maxage={INTERIM_S}"
-    assert error_of(cdn.get("/broken.jpg", "f:webp,q:60"))[:2] == (422, "decode_failed")
+    part = cdn.get("/broken.jpg", options, Range="bytes=-9")
+    assert (part.status_code, part.content) == (206, reply.content[-9:])
+    assert part.headers["etag"] == reply.headers["etag"]
+    kept = cdn.get("/broken.jpg", f"{options},keep:copyright")
+    assert Image.open(io.BytesIO(kept.content)).getexif() == {0x0112: 6, 0x8298: "(c) Ada"}
+    assert cdn.get("/broken.jpg", f"{options},keep:all").content == broken
+
+
+def test_a_broken_source_that_not_every_client_shows_or_that_may_tell_where_it_was_taken_is_an_error(
+    cdn: Customer, web: Web
+) -> None:
+    webp = encoded(photo(320, 240), "WEBP")
+    web.on("/broken.webp", file(webp[: len(webp) // 2], kind="image/webp"))
+    web.on("/cut.jpg", file(PHOTO[:100]))
+    assert error_of(cdn.get("/broken.webp", "f:jpeg"))[:2] == (422, "decode_failed")
+    assert error_of(cdn.get("/broken.webp", "f:auto", MODERN))[:2] == (422, "decode_failed")
+    assert error_of(cdn.get("/cut.jpg", "f:auto"))[:2] == (422, "decode_failed")
 
 
 def test_that_a_source_cannot_be_had_is_remembered_for_a_moment(cdn: Customer, web: Web, source: str) -> None:

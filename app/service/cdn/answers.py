@@ -44,15 +44,17 @@ def make_variant(
     lives: Lives,
     job: str = "",
 ) -> Variant:
-    """Draw up the variant of `data`; without `facts`, it is the source itself. `job` is to make a better one."""
+    """Draw up the variant of `data`; without `facts`, it is the source, cut as the recipe keeps of its metadata.
+
+    `job` is to make a better one.
+    """
     canonical = recipe.source.canonical()
     tags = (source_tag(canonical), *source.facts.tags)
     is_short = kind != "final"
     name = source.facts.format if facts is None else facts.format
     headers = {
         "content-type": FORMATS[name].media_type,
-        # The source's digest is known: no second one of half a megabyte.
-        "etag": _etag(key, source.facts.digest.encode() if facts is None else data),
+        "etag": _etag(key, _name_source(recipe, source) if facts is None else data),
         "accept-ranges": "bytes",
         "x-content-type-options": "nosniff",
         "surrogate-key": " ".join(tags),
@@ -177,6 +179,12 @@ def _facts(facts: Done) -> dict[str, str]:
     if facts.original_returned:
         told["x-original-returned"] = "true"
     return told
+
+
+def _name_source(recipe: Recipe, source: SourceFile) -> bytes:
+    """Name what is answered of a source: its digest is known, and no second one of half a megabyte is made."""
+    keep = recipe.options.keep
+    return (source.facts.digest if keep == "all" else f"{source.facts.digest} keep:{keep}").encode()
 
 
 def _etag(key: str, data: bytes) -> str:

@@ -137,7 +137,7 @@ class Maker:
         left_s = self._improver.left_s(work)
         try:
             # Who cannot get the source instead waits as long as anybody waits for an encode.
-            async with asyncio.timeout(left_s if work.recipe.may_be_source(source.facts.format) else None):
+            async with asyncio.timeout(left_s if work.recipe.may_stand_in(source.facts.format) else None):
                 turn = await self._turns.acquire(work.account)
         except TimeoutError:
             await self._answer_with_source(work, source, looked, None)
@@ -179,9 +179,9 @@ class Maker:
     async def _answer_with_source(
         self, work: Work, source: SourceFile, looked: Looked, problem: ServiceError | None
     ) -> None:
-        """Answer with the source as it is, where it may be; `problem` is why, None for want of time."""
+        """Answer with the source, where it may stand in; `problem` is why, None for want of time."""
         is_ours = problem is None or problem.code in OURS
         has_better = looked.held is not None and looked.held.variant.kind in {"final", "interim"}
-        if not work.recipe.may_be_source(source.facts.format) or (is_ours and has_better):
+        may_stand_in = work.recipe.may_stand_in(source.facts.format) and not (is_ours and has_better)
+        if not may_stand_in or not await self._teller.tell_source(work, source, looked, is_kept=not is_ours):
             raise problem or ServiceError("overloaded", "All encoders are busy.")
-        await self._teller.tell_source(work, source, looked, is_kept=not is_ours)

@@ -24,6 +24,7 @@ THRIFTY_DISTANCE: Final = 1.6
 
 #: Those that not every client shows, best first.
 _MODERN: Final[tuple[FormatName, ...]] = ("avif", "webp")
+SHOWN_BY_ALL: Final[frozenset[FormatName]] = frozenset(FORMATS) - frozenset(_MODERN)
 _MAX_ACCEPT_CHARACTERS: Final = 2000
 _WEIGHT: Final = re.compile(r";\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)\s*(?:;|$)", re.ASCII | re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,8})?", re.ASCII)
@@ -80,7 +81,7 @@ def negotiate(options: CdnOptions, headers: Mapping[str, str], account: CdnAccou
         vary.append(ACCEPT)
         named = _read_accept(headers.get("accept"))
         formats = (*named, "source")
-        shown = frozenset(FORMATS) - frozenset(_MODERN) | frozenset(named)
+        shown = SHOWN_BY_ALL | frozenset(named)
     width, dpr, is_thrifty = options.width, options.dpr, False
     has_side = options.width is not None or options.height is not None
     if account.client_hints:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from app.ports.cdn_accounts import CdnAccount
-from app.service.cdn.negotiation import Candidate, Negotiated
+from app.service.cdn.negotiation import SHOWN_BY_ALL, Candidate, Negotiated
 from app.service.cdn.options import CdnOptions
 from app.service.cdn.source import CdnSource
 from app.service.reuse import encoder_version
@@ -46,9 +46,16 @@ class Recipe(msgspec.Struct, frozen=True):
         return hashlib.sha256(msgspec.msgpack.encode(parts)).hexdigest()[:_KEY_CHARACTERS]
 
     def may_be_source(self, source: FormatName) -> bool:
-        """Whether a source of this format may be the answer as it is."""
+        """Whether a source of this format is of a format that was asked for, so that it may be the answer."""
         asked = self.options.format
         return source in self.negotiated.shown and asked in {"auto", "source", source}
+
+    def may_stand_in(self, source: FormatName) -> bool:
+        """Whether a source of this format may be the answer where there is no encode.
+
+        What every client shows is worth more to it than an error about the format that was asked for.
+        """
+        return self.may_be_source(source) or source in SHOWN_BY_ALL
 
     def formats_for(self, source: FormatName, head: bytes) -> list[FormatName]:
         """Return the formats to try, the quickest to encode first, for a source of this one that begins with `head`."""
