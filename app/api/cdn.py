@@ -18,7 +18,8 @@ from app.api.edge import ASGIApp
 from app.errors import ServiceError
 from app.ports.cdn_accounts import CdnAccount, CdnAccounts, CdnAccountsUnavailable, SigningKey
 from app.ports.meter import Meter
-from app.service.cdn.memory import Held
+from app.service.cdn.freshness import end_within
+from app.service.cdn.memory import Headers, Held
 from app.service.cdn.negotiation import negotiate
 from app.service.cdn.options import parse_options
 from app.service.cdn.recipe import Recipe
@@ -46,6 +47,13 @@ class _Recalled(msgspec.Struct, frozen=True):
     variant_key: str
 
 
+class _Found(NamedTuple):
+    """What is in memory for a target, and the Unix second from which that is refused."""
+
+    held: Held
+    expires: int | None
+
+
 class CdnDoor:
     """Lets requests in: checks signatures, and recalls what it has checked."""
 
@@ -55,7 +63,7 @@ class CdnDoor:
         self._smart_distance = smart_distance
         self._recalled: OrderedDict[Recall, _Recalled] = OrderedDict()
 
-    async def recall(self, scope: MutableMapping[str, Any], headers: dict[bytes, bytes]) -> Held | None:
+    async def recall(self, scope: MutableMapping[str, Any], headers: dict[bytes, bytes]) -> _Found | None:
         """Return what is in memory, fresh and allowed, for a target that came before."""
         name = _name_of(scope, headers)
         recalled = self._recalled.get(name)
@@ -74,7 +82,7 @@ class CdnDoor:
         held = self._cdn.shelf.memory.find(recalled.variant_key)
         if held is None or held.variant.fresh_until <= now or held.variant.kind == "failure":
             return None
-        return held
+        return _Found(held, recalled.expires)
 
     async def admit(self, request: Request[Any, Any, Any]) -> Recipe:
         """Check a request, and tell what it asks for.
@@ -124,9 +132,10 @@ class CdnFront:
             # Fields that come twice are for those who read them all.
             if len(headers) == len(pairs) and b"range" not in headers:
                 begun = time.perf_counter()
-                held = await self._door.recall(scope, headers)
-                if held is not None:
-                    sent = await _send(send, held, "hit", headers, is_head=scope["method"] == "HEAD")
+                found = await self._door.recall(scope, headers)
+                if found is not None:
+                    is_head = scope["method"] == "HEAD"
+                    sent = await _send(send, found.held, "hit", headers, expires=found.expires, is_head=is_head)
                     self._meter.count_request(
                         _ROUTE,
                         sent.status,
@@ -145,7 +154,8 @@ def router(cdn: Cdn, door: CdnDoor) -> Router:
     @route(_PATH, http_method=[HttpMethod.GET, HttpMethod.HEAD])
     async def serve(request: Request[Any, Any, Any]) -> _Answer:
         """Send a variant."""
-        return _Answer(await cdn.answer(await door.admit(request)))
+        recipe = await door.admit(request)
+        return _Answer(await cdn.answer(recipe), recipe.options.expires)
 
     return Router(PREFIX, route_handlers=[serve])
 
@@ -160,15 +170,17 @@ class _Sent(NamedTuple):
 class _Answer:
     """The answer, as an ASGI application."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, expires: int | None) -> None:
         self._served = served
+        self._expires = expires
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
         held, cache, timings_ms = self._served
         timing = ", ".join(f"{stage};dur={ms:.1f}" for stage, ms in timings_ms.items())
         asked = cast("dict[str, Any]", scope)
-        await _send(send, held, cache, dict(asked["headers"]), is_head=asked["method"] == "HEAD", timing=timing)
+        wanted, is_head = dict(asked["headers"]), asked["method"] == "HEAD"
+        await _send(send, held, cache, wanted, expires=self._expires, is_head=is_head, timing=timing)
 
 
 async def _send(
@@ -177,6 +189,7 @@ async def _send(
     cache: CdnCacheState,
     wanted: dict[bytes, bytes],
     *,
+    expires: int | None,
     is_head: bool,
     timing: str = "",
 ) -> _Sent:
@@ -187,7 +200,7 @@ async def _send(
         told.append((b"server-timing", timing.encode()))
     known = wanted.get(b"if-none-match")
     if known is not None and has_tag(variant.etag, known.decode("latin-1")):
-        await send_head(send, 304, held.bare_headers(now) + told)
+        await send_head(send, 304, _until(held.bare_headers(now), expires, now) + told)
         await send_chunk(send, b"", last=True)
         return _Sent(304, 0)
     # An `If-Range` that is a date matches nothing: there is no Last-Modified.
@@ -199,7 +212,7 @@ async def _send(
         data = data[part.start : part.stop]
     told.append((b"content-length", b"%d" % len(data)))
     status = 200 if part is None else 206
-    await send_head(send, status, held.headers(now) + told)
+    await send_head(send, status, _until(held.headers(now), expires, now) + told)
     if is_head:
         data = b""
     for start in range(0, len(data), CHUNK_BYTES):
@@ -209,6 +222,16 @@ async def _send(
     if not data:
         await send_chunk(send, b"", last=True)
     return _Sent(status, len(data))
+
+
+def _until(headers: Headers, expires: int | None, now: float) -> Headers:
+    """Let no cache keep a picture beyond the end of its URL."""
+    if expires is None:
+        return headers
+    return [
+        (name, end_within(value.decode(), expires - now).encode() if name == b"cache-control" else value)
+        for name, value in headers
+    ]
 
 
 def _name_of(scope: MutableMapping[str, Any], headers: dict[bytes, bytes]) -> Recall:

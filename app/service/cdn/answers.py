@@ -9,7 +9,7 @@ import msgspec
 
 from app.errors import ServiceError
 from app.ports.variants import Kind, Variant
-from app.service.cdn.freshness import CacheTimes, cache_control, grow_older, read_freshness
+from app.service.cdn.freshness import CacheTimes, cache_control, graces_s, grow_older, read_freshness
 from app.service.cdn.origin import SourceFacts, SourceFile, Unchanged
 from app.service.cdn.recipe import Recipe
 from app.service.encode_protocol import Done
@@ -91,8 +91,7 @@ def renew(variant: Variant, source: SourceFacts | Unchanged, lives: Lives, *, is
     lifetime_s = times.interim_s if is_short else times.s_maxage_s
     fresh_until = now + lifetime_s if freshness.fresh_until is None else min(freshness.fresh_until, now + lifetime_s)
     fresh_until = max(now, fresh_until)
-    stale_s = _least(times.stale_while_revalidate_s, freshness.stale_while_revalidate_s)
-    error_s = _least(times.stale_if_error_s, freshness.stale_if_error_s)
+    stale_s, error_s = graces_s(freshness, times)
     headers = dict(variant.headers) | {"cache-control": cache_control(freshness, times, now=now, interim=is_short)}
     return msgspec.structs.replace(
         variant,
@@ -192,7 +191,3 @@ def _etag(key: str, data: bytes) -> str:
     digest = hashlib.sha256(key.encode())
     digest.update(data)
     return f'"{digest.hexdigest()[:_ETAG_CHARACTERS]}"'
-
-
-def _least(wanted_s: int, allowed_s: int | None) -> int:
-    return wanted_s if allowed_s is None else min(wanted_s, allowed_s)

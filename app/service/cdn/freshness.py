@@ -16,7 +16,11 @@ _MOST_S: Final = 2**31
 _DIRECTIVE: Final = re.compile(
     r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)))?\s*(?:,|$)'
 )
-_LIFETIMES: Final = re.compile(r"public, max-age=([0-9]+), s-maxage=([0-9]+)", re.ASCII)
+_SAID: Final = re.compile(
+    r"public, max-age=([0-9]+), s-maxage=([0-9]+)"
+    r"(?:, stale-while-revalidate=([0-9]+))?(?:, stale-if-error=([0-9]+))?",
+    re.ASCII,
+)
 _SECONDS: Final = re.compile(r"[0-9]+", re.ASCII)
 _ENTITY_TAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 _MAX_TAG_CHARACTERS: Final = 512
@@ -124,34 +128,53 @@ def cache_control(freshness: SourceFreshness, times: CacheTimes, *, now: float, 
         s_maxage_s = _clip(freshness.fresh_until - now, s_maxage_s)
     if freshness.browser_until is not None:
         max_age_s = _clip(freshness.browser_until - now, max_age_s)
-    said = ["public", f"max-age={max_age_s}", f"s-maxage={s_maxage_s}"]
-    if not interim:
-        said += [
-            f"{name}={seconds}"
-            for name, wanted_s, most_s in (
-                ("stale-while-revalidate", times.stale_while_revalidate_s, freshness.stale_while_revalidate_s),
-                ("stale-if-error", times.stale_if_error_s, freshness.stale_if_error_s),
-            )
-            if (seconds := wanted_s if most_s is None else min(wanted_s, most_s))
-        ]
-    return ", ".join(said)
+    if interim:
+        return _spell(max_age_s, s_maxage_s, 0, 0)
+    return _spell(max_age_s, s_maxage_s, *graces_s(freshness, times))
+
+
+def graces_s(freshness: SourceFreshness, times: CacheTimes) -> tuple[int, int]:
+    """Return for how long behind its time an answer may be used: while its source is asked, and where that fails."""
+    while_s, error_s = freshness.stale_while_revalidate_s, freshness.stale_if_error_s
+    return (
+        times.stale_while_revalidate_s if while_s is None else min(times.stale_while_revalidate_s, while_s),
+        times.stale_if_error_s if error_s is None else min(times.stale_if_error_s, error_s),
+    )
 
 
 def shorten(said: str, freshness: SourceFreshness, *, said_at: float, now: float) -> str:
     """Say what is left, by now, of what `cache_control` said then.
 
     An `Age` beside the old text would mean the same, but nginx' cache counts none. What the settings alone bound in
-    browsers stays as it is: there the picture is new. Whole seconds are counted, as `Age` counts them.
+    browsers stays as it is: there the picture is new. What is stale already has used up a part of its grace, or each
+    cache in a row would begin it anew. Whole seconds are counted, as `Age` counts them.
     """
-    found = _LIFETIMES.match(said)
+    found = _SAID.fullmatch(said)
     if found is None:
         return said
+    max_age_s, s_maxage_s, while_s, error_s = (int(seconds or 0) for seconds in found.groups())
     passed_s = max(0, int(now - said_at))
-    max_age_s = int(found[1])
     if freshness.browser_until is not None:
         max_age_s = _clip(freshness.browser_until - said_at - passed_s, max_age_s)
-    s_maxage_s = max(0, int(found[2]) - passed_s)
-    return f"public, max-age={max_age_s}, s-maxage={s_maxage_s}{said[found.end() :]}"
+    over_s = max(0, passed_s - s_maxage_s)
+    return _spell(max_age_s, max(0, s_maxage_s - passed_s), while_s - over_s, error_s - over_s)
+
+
+def end_within(said: str, left_s: float) -> str:
+    """Say what `cache_control` said, for no longer than `left_s` seconds from now, the time of being stale included."""
+    found = _SAID.fullmatch(said)
+    if found is None:
+        return said
+    max_age_s, s_maxage_s, while_s, error_s = (int(seconds or 0) for seconds in found.groups())
+    max_age_s, s_maxage_s = _clip(left_s, max_age_s), _clip(left_s, s_maxage_s)
+    grace_s = int(left_s) - max(max_age_s, s_maxage_s)
+    return _spell(max_age_s, s_maxage_s, min(while_s, grace_s), min(error_s, grace_s))
+
+
+def _spell(max_age_s: int, s_maxage_s: int, while_s: int, error_s: int) -> str:
+    graces = (("stale-while-revalidate", while_s), ("stale-if-error", error_s))
+    said = ["public", f"max-age={max_age_s}", f"s-maxage={s_maxage_s}"]
+    return ", ".join(said + [f"{name}={seconds}" for name, seconds in graces if seconds > 0])
 
 
 def _clip(left_s: float, wanted_s: int) -> int:

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.service.cdn.freshness import CacheTimes, SourceFreshness, cache_control, grow_older, read_freshness, shorten
+from app.service.cdn.freshness import (
+    CacheTimes,
+    SourceFreshness,
+    cache_control,
+    end_within,
+    grow_older,
+    read_freshness,
+    shorten,
+)
 
 NOW = 1_800_000_000.0
 TIMES = CacheTimes(max_age_s=3600, s_maxage_s=86_400, stale_while_revalidate_s=600, stale_if_error_s=7200, interim_s=10)
@@ -122,26 +130,45 @@ def test_what_can_be_asked_with_is_kept_as_it_was_sent_and_nothing_malformed() -
 
 
 @pytest.mark.parametrize(
-    ("control", "passed_s", "browser_s", "shared_s"),
+    ("control", "passed_s", "browser_s", "shared_s", "graces_s"),
     [
-        (None, 0.9, 3600, 86_400),
-        (None, 100, 3600, 86_300),
-        (None, 100_000, 3600, 0),
-        ("max-age=500", 100.5, 400, 400),
-        ("max-age=5000", 100, 3600, 4900),
-        ("max-age=5000", 4000, 1000, 1000),
-        ("max-age=50, s-maxage=500", 100, 0, 400),
-        ("max-age=500", -100, 500, 500),
+        (None, 0.9, 3600, 86_400, (600, 7200)),
+        (None, 100, 3600, 86_300, (600, 7200)),
+        (None, 86_500, 3600, 0, (500, 7100)),
+        (None, 87_400, 3600, 0, (0, 6200)),
+        (None, 100_000, 3600, 0, (0, 0)),
+        ("max-age=500", 100.5, 400, 400, (600, 7200)),
+        ("max-age=5000", 100, 3600, 4900, (600, 7200)),
+        ("max-age=5000", 4000, 1000, 1000, (600, 7200)),
+        ("max-age=50, s-maxage=500", 100, 0, 400, (0, 0)),
+        ("max-age=60, stale-while-revalidate=30, stale-if-error=40", 69, 0, 0, (21, 31)),
+        ("max-age=500", -100, 500, 500, (600, 7200)),
     ],
 )
 def test_what_has_been_kept_for_a_while_may_be_kept_in_front_for_what_is_left(
-    control: str | None, passed_s: float, browser_s: int, shared_s: int
+    control: str | None, passed_s: float, browser_s: int, shared_s: int, graces_s: tuple[int, int]
 ) -> None:
-    left = shorten(said(control), read(control), said_at=NOW, now=NOW + passed_s)
-    times = times_of(left)
+    """And what is stale has only the rest of its grace: caches in a row do not add theirs up."""
+    times = times_of(shorten(said(control), read(control), said_at=NOW, now=NOW + passed_s))
     assert (times["max-age"], times["s-maxage"]) == (browser_s, shared_s)
-    assert left.partition(", stale")[2] == said(control).partition(", stale")[2]
+    assert (times.get("stale-while-revalidate", 0), times.get("stale-if-error", 0)) == graces_s
     assert shorten("no-store", read("private"), said_at=NOW, now=NOW + passed_s) == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("left_s", "expected"),
+    [
+        (30.9, "public, max-age=30, s-maxage=30"),
+        (4000, "public, max-age=3600, s-maxage=4000"),
+        (86_500, "public, max-age=3600, s-maxage=86400, stale-while-revalidate=100, stale-if-error=100"),
+        (90_000, "public, max-age=3600, s-maxage=86400, stale-while-revalidate=600, stale-if-error=3600"),
+        (-1, "public, max-age=0, s-maxage=0"),
+        (1e10, said()),
+    ],
+)
+def test_nothing_is_kept_beyond_an_end_stale_or_fresh(left_s: float, expected: str) -> None:
+    assert end_within(said(), left_s) == expected
+    assert end_within("no-store", left_s) == "no-store"
 
 
 @pytest.mark.parametrize(
