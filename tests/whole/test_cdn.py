@@ -321,6 +321,20 @@ def test_what_was_being_made_at_a_purge_is_not_kept(
     assert opened(cdn.get(source, "f:jpeg,q:60").content).size == (64, 64)
 
 
+@pytest.mark.parametrize("etag", [{"ETag": '"1"'}, {}], ids=["304", "the same bytes"])
+def test_a_source_that_is_called_otherwise_now_is_purged_by_that(
+    cdn: Customer, web: Web, source: str, bearer: dict[str, str], etag: dict[str, str]
+) -> None:
+    before, after = (f"{word}{source.replace('/', '-')}" for word in ("before", "after"))
+    web.on(source, image(PHOTO, Cache_Control="max-age=1", Surrogate_Key=before, **etag))
+    finished(cdn, source)
+    web.on(source, image(PHOTO, Surrogate_Key=after, **etag))
+    eventually(lambda: cdn.get(source), lambda reply: reply.headers["surrogate-key"].endswith(after))
+    is_kept = is_soon(lambda: cdn.client.post("/api/v1/purge", json={"tag": after}, headers=bearer).json()["purged"])
+    assert is_kept
+    assert cdn.client.post("/api/v1/purge", json={"tag": before}, headers=bearer).json() == {"purged": 0}
+
+
 @pytest.mark.parametrize(
     "body",
     [{}, {"url": "x"}, {"url": 1}, {"tag": ""}, {"tag": "a b"}, {"tag": "a", "url": "http://a.test/"}, {"all": "1"}],

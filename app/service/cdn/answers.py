@@ -49,7 +49,6 @@ def make_variant(
     `job` is to make a better one.
     """
     canonical = recipe.source.canonical()
-    tags = (source_tag(canonical), *source.facts.tags)
     is_short = kind != "final"
     name = source.facts.format if facts is None else facts.format
     headers = {
@@ -57,8 +56,6 @@ def make_variant(
         "etag": _etag(key, _name_source(recipe, source) if facts is None else data),
         "accept-ranges": "bytes",
         "x-content-type-options": "nosniff",
-        "surrogate-key": " ".join(tags),
-        "cache-tag": ",".join(tags),
         _KIND: kind,
         **_negotiated(recipe),
         **_sizes(source.buffer.size, len(data), name),
@@ -76,7 +73,6 @@ def make_variant(
         size=len(data),
         etag=headers["etag"],
         headers=tuple(headers.items()),
-        tags=tags,
         source_digest=source.facts.digest,
         job=job,
     )
@@ -84,7 +80,7 @@ def make_variant(
 
 
 def renew(variant: Variant, source: SourceFacts | Unchanged, lives: Lives, *, is_short: bool = False) -> Variant:
-    """Let a variant live anew from now on, as its source tells."""
+    """Let a variant live anew from now on, under the tags that its source has now."""
     now, times = time.time(), lives.times
     source_headers = grow_older(source.headers, by_s=now - source.asked_at)
     freshness = read_freshness(source_headers, now)
@@ -92,7 +88,12 @@ def renew(variant: Variant, source: SourceFacts | Unchanged, lives: Lives, *, is
     fresh_until = now + lifetime_s if freshness.fresh_until is None else min(freshness.fresh_until, now + lifetime_s)
     fresh_until = max(now, fresh_until)
     stale_s, error_s = graces_s(freshness, times)
-    headers = dict(variant.headers) | {"cache-control": cache_control(freshness, times, now=now, interim=is_short)}
+    tags = variant.tags if source.tags is None else (source_tag(variant.source), *source.tags)
+    headers = dict(variant.headers) | {
+        "cache-control": cache_control(freshness, times, now=now, interim=is_short),
+        "surrogate-key": " ".join(tags),
+        "cache-tag": ",".join(tags),
+    }
     return msgspec.structs.replace(
         variant,
         made=now,
@@ -101,6 +102,7 @@ def renew(variant: Variant, source: SourceFacts | Unchanged, lives: Lives, *, is
         # With a second to spare: what is always stale is kept all the same, to be asked about by its entity tag.
         usable_until=fresh_until + max(stale_s, error_s, lives.failure_s),
         headers=tuple(headers.items()),
+        tags=tags,
         source_headers=tuple(source_headers.items()),
     )
 

@@ -25,6 +25,7 @@ from pixels.sniff import HEAD_BYTES, sniff
 #: Fastly takes 1,024 characters a key and 16 kB of them, Cloudflare 1,024 and 16 kB: far more than anybody needs.
 _MOST_TAGS: Final = 32
 _TAG: Final = re.compile(r"[!-+\--~]{1,128}")
+_TAG_HEADERS: Final = frozenset({"surrogate-key", "cache-tag"})
 #: What `read_freshness` reads.
 _FRESHNESS_HEADERS: Final = frozenset({"cache-control", "expires", "date", "age", "etag", "last-modified"})
 #: A server that says so knows that the source is gone, whatever was kept of it.
@@ -61,10 +62,14 @@ class SourceFile(msgspec.Struct, frozen=True):
 
 
 class Unchanged(msgspec.Struct, frozen=True):
-    """The source is what it was; `headers` tell anew how long it may be taken for that, from `asked_at` on."""
+    """The source is what it was; `headers` tell anew how long it may be taken for that, from `asked_at` on.
+
+    `tags` are what it is called now; None where that was not told anew.
+    """
 
     headers: Mapping[str, str]
     asked_at: float
+    tags: tuple[str, ...] | None = None
 
 
 class Origin:
@@ -124,10 +129,11 @@ class Origin:
             if known is not None and fetched.size is None:
                 # What a 304 does not tell stays as it was told (RFC 9111, section 3.2); but an age is of one answer.
                 before = {name: value for name, value in known.source_headers if name != "age"}
-                return Unchanged(_of_freshness({**before, **headers}), asked_at)
+                tags = _read_tags(headers) if headers.keys() & _TAG_HEADERS else None
+                return Unchanged(_of_freshness({**before, **headers}), asked_at, tags)
         name, digest = arrival.end()
         if known is not None and known.source_digest == digest:
-            return Unchanged(_of_freshness(headers), asked_at)
+            return Unchanged(_of_freshness(headers), asked_at, _read_tags(headers))
         facts = SourceFacts(name, digest, _of_freshness(headers), _read_tags(headers), asked_at)
         return SourceFile(arrival.buffer, facts)
 
