@@ -1,7 +1,7 @@
 """Fetching the image that a request names by `url`."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, cast
 
 import aiohttp
@@ -42,10 +42,13 @@ class Fetched(NamedTuple):
         Bytes that were written, 1 or more; None: nothing has changed, and nothing was written.
     headers
         Of the answer, names in lower case; of several fields of one name, the values joined by commas.
+    redirects
+        The headers of each answer that redirected to it.
     """
 
     size: int | None
     headers: Mapping[str, str]
+    redirects: Sequence[Mapping[str, str]] = ()
 
 
 class UnexpectedStatus(RequestFailed):
@@ -115,13 +118,16 @@ class Fetcher:
     async def _follow(
         self, target: Target, headers: Mapping[str, str], sink: Sink, deadline: asyncio.Timeout
     ) -> Fetched:
+        redirects: list[Mapping[str, str]] = []
         for _ in range(MAX_REDIRECTS + 1):
             async with self._outbound.request("GET", target, headers=headers, idle_s=self._idle_timeout_s) as response:
                 if response.status == _NOT_MODIFIED and headers.keys() - {"Accept"}:
-                    return Fetched(None, _joined(response))
+                    return Fetched(None, _joined(response), redirects)
                 if response.status not in _REDIRECTS:
-                    return Fetched(await self._receive(response, sink, deadline), _joined(response))
+                    size = await self._receive(response, sink, deadline)
+                    return Fetched(size, _joined(response), redirects)
                 location = response.headers.get("Location")
+                redirects.append(_joined(response))
             if not location:
                 raise RequestFailed("The URL redirects without saying where to.")
             target = self._outbound.judge_redirect(location, target)

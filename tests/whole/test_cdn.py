@@ -250,6 +250,14 @@ def test_no_longer_than_the_source_allows(cdn: Customer, web: Web, source: str) 
     assert re.match(r"public, max-age=(60|59|58), s-maxage=(60|59|58), stale-while-revalidate=3600$", told), told
 
 
+def test_no_longer_than_a_redirect_to_the_source_allows(cdn: Customer, web: Web, source: str) -> None:
+    """Or "latest.jpg" would go on showing what it once pointed at."""
+    web.on("/behind.jpg", image(PHOTO, Cache_Control="max-age=31536000, immutable"))
+    web.on(source, status(302, Location="/behind.jpg", Cache_Control="max-age=60"))
+    told = finished(cdn, source).headers["cache-control"]
+    assert re.match(r"public, max-age=(60|59|58), s-maxage=(60|59|58), ", told), told
+
+
 def test_what_must_not_be_kept_is_not(cdn: Customer, web: Web, source: str) -> None:
     web.on(source, image(PHOTO, Cache_Control="no-store"))
     for number in (1, 2):

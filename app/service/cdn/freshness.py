@@ -4,7 +4,7 @@ What the source allows bounds everything; within it, the settings decide.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -21,6 +21,7 @@ _SAID: Final = re.compile(
     r"(?:, stale-while-revalidate=([0-9]+))?(?:, stale-if-error=([0-9]+))?",
     re.ASCII,
 )
+_LIFETIME_HEADERS: Final = frozenset({"cache-control", "expires", "date", "age"})
 _SECONDS: Final = re.compile(r"[0-9]+", re.ASCII)
 _ENTITY_TAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 _MAX_TAG_CHARACTERS: Final = 512
@@ -100,6 +101,49 @@ def read_freshness(headers: Mapping[str, str], now: float) -> SourceFreshness:
         etag=etag if len(etag) <= _MAX_TAG_CHARACTERS and _ENTITY_TAG.fullmatch(etag) else None,
         last_modified=headers.get("last-modified") if _read_date(headers.get("last-modified")) is not None else None,
     )
+
+
+def heed_redirects(headers: Mapping[str, str], redirects: Sequence[Mapping[str, str]], now: float) -> Mapping[str, str]:
+    """Return a source's headers as they would be if it allowed no more than each answer that redirected to it.
+
+    A redirect that says nothing of its time leaves it to the settings, as a source does.
+
+    Parameters
+    ----------
+    now
+        Unix seconds when the answer began to arrive.
+    """
+    bounds = [told for told in (read_freshness(one, now) for one in redirects) if told != SourceFreshness()]
+    if not bounds:
+        return headers
+    told = [*bounds, read_freshness(headers, now)]
+    browser_s, shared_s, while_s, error_s = (
+        min((value for value in values if value is not None), default=None)
+        for values in zip(
+            *(
+                (
+                    None if one.browser_until is None else max(0, round(one.browser_until - now)),
+                    None if one.fresh_until is None else max(0, round(one.fresh_until - now)),
+                    one.stale_while_revalidate_s,
+                    one.stale_if_error_s,
+                )
+                for one in told
+            ),
+            strict=True,
+        )
+    )
+    directives = {
+        "max-age": browser_s,
+        # Where it is said at all, it forbids stale answers; then somebody has said it, and they are forbidden already.
+        "s-maxage": None if shared_s == browser_s else shared_s,
+        "stale-while-revalidate": while_s,
+        "stale-if-error": error_s,
+    }
+    spelled = ", ".join(f"{name}={seconds}" for name, seconds in directives.items() if seconds is not None)
+    control = spelled if all(one.storable for one in told) else "no-store"
+    return {name: value for name, value in headers.items() if name not in _LIFETIME_HEADERS} | {
+        "cache-control": control
+    }
 
 
 def grow_older(headers: Mapping[str, str], *, by_s: float) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from app.errors import ServiceError, unavailable
 from app.ports.blobs import BlobMissing, Blobs, BlobsUnavailable
 from app.ports.variants import Variant
 from app.service.buffers import BufferPool, SharedBuffer
-from app.service.cdn.freshness import read_freshness
+from app.service.cdn.freshness import heed_redirects, read_freshness
 from app.service.cdn.source import CdnSource
 from app.service.content_coding import PIECE_BYTES
 from app.service.fetch import Fetcher, UnexpectedStatus
@@ -125,12 +125,14 @@ class Origin:
             await self._read(source.blob, arrival)
         else:
             fetched = await self._fetcher.fetch(source.url or "", arrival, known=_asking_for_change(known))
-            headers = fetched.headers
+            headers, redirects = fetched.headers, fetched.redirects
             if known is not None and fetched.size is None:
                 # What a 304 does not tell stays as it was told (RFC 9111, section 3.2); but an age is of one answer.
                 before = {name: value for name, value in known.source_headers if name != "age"}
                 tags = _read_tags(headers) if headers.keys() & _TAG_HEADERS else None
-                return Unchanged(_of_freshness({**before, **headers}), asked_at, tags)
+                told = heed_redirects({**before, **headers}, redirects, time.time())
+                return Unchanged(_of_freshness(told), asked_at, tags)
+            headers = heed_redirects(headers, redirects, time.time())
         name, digest = arrival.end()
         if known is not None and known.source_digest == digest:
             return Unchanged(_of_freshness(headers), asked_at, _read_tags(headers))

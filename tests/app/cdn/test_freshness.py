@@ -12,6 +12,7 @@ from app.service.cdn.freshness import (
     cache_control,
     end_within,
     grow_older,
+    heed_redirects,
     read_freshness,
     shorten,
 )
@@ -153,6 +154,38 @@ def test_what_has_been_kept_for_a_while_may_be_kept_in_front_for_what_is_left(
     assert (times["max-age"], times["s-maxage"]) == (browser_s, shared_s)
     assert (times.get("stale-while-revalidate", 0), times.get("stale-if-error", 0)) == graces_s
     assert shorten("no-store", read("private"), said_at=NOW, now=NOW + passed_s) == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("redirect", "source", "expected"),
+    [
+        ("no-store", "max-age=60", "no-store"),
+        (None, "private", "no-store"),
+        (None, "max-age=60", said("max-age=60")),
+        ("max-age=10", None, said("max-age=10")),
+        ("max-age=10", "max-age=3600, immutable", said("max-age=10")),
+        ("max-age=99", "max-age=60", said("max-age=60")),
+        ("max-age=10", "s-maxage=100", said("max-age=10, stale-while-revalidate=0, stale-if-error=0")),
+        ("max-age=10", "max-age=5, s-maxage=100", said("max-age=5, s-maxage=10")),
+        ("max-age=10, stale-if-error=9", "max-age=60", said("max-age=10, stale-if-error=9")),
+        ("no-cache", "max-age=60", said("no-cache")),
+        ("must-revalidate", "max-age=60", said("max-age=60, must-revalidate")),
+    ],
+)
+def test_a_redirect_bounds_what_the_source_behind_it_allows(
+    redirect: str | None, source: str | None, expected: str
+) -> None:
+    first, last = ({} if control is None else {"cache-control": control} for control in (redirect, source))
+    headers = {**last, "etag": '"a"', "age": "0"}
+    heeded = read_freshness(heed_redirects(headers, [first, {"location": "/"}], NOW), NOW)
+    assert cache_control(heeded, TIMES, now=NOW) == expected
+    assert heeded.etag == '"a"'
+
+
+def test_the_ages_of_a_redirect_and_of_its_source_are_each_its_own() -> None:
+    redirect = {"cache-control": "max-age=100", "age": "90"}
+    heeded = heed_redirects({"cache-control": "max-age=50", "age": "20"}, [redirect], NOW)
+    assert times_of(cache_control(read_freshness(heeded, NOW), TIMES, now=NOW))["s-maxage"] == 10
 
 
 @pytest.mark.parametrize(
