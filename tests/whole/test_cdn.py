@@ -296,6 +296,14 @@ def test_while_the_source_fails_what_there_was_serves_on_until_it_is_gone(cdn: C
     assert error_of(gone)[:2] == (422, "fetch_failed")
 
 
+def test_what_must_not_be_used_stale_is_not_though_the_source_fails(cdn: Customer, web: Web, source: str) -> None:
+    """Not even for the moment for which failures are remembered."""
+    web.on(source, image(PHOTO, ETag='"1"', Cache_Control="no-cache"))
+    assert cdn.get(source, "f:jpeg,q:60").status_code == 200
+    web.on(source, status(500))
+    assert error_of(cdn.get(source, "f:jpeg,q:60"))[:2] == (422, "fetch_failed")
+
+
 # Purges.
 
 

@@ -120,6 +120,12 @@ def may_be_used_unasked(variant: Variant) -> bool:
     return told.is_fresh(variant.made, variant.made, math.inf)
 
 
+def stands_in_until(variant: Variant, lives: Lives) -> float:
+    """Return the Unix second until which it may be the answer though its source cannot be had: `renew` keeps longer."""
+    grace_s = max(graces_s(read_freshness(dict(variant.source_headers), variant.made), lives.times))
+    return variant.usable_until - max(0, lives.failure_s - grace_s)
+
+
 def promote(variant: Variant) -> Variant:
     """Let an interim answer stand as the final one: nothing better has come of it."""
     headers = dict(variant.headers) | {_KIND: "final"}

@@ -16,6 +16,7 @@ from app.service.cdn.answers import (
     promote,
     renew,
     renew_unasked,
+    stands_in_until,
 )
 from app.service.cdn.improving import Improver
 from app.service.cdn.memory import Held
@@ -119,9 +120,11 @@ class Maker:
 
     async def _do_without(self, work: Work, error: ServiceError, looked: Looked) -> None:
         """Answer with what there was, or tell that there is nothing and remember it for a moment."""
-        old = looked.held
-        until = time.time() + self._lives.failure_s
+        old, now = looked.held, time.time()
+        until = 0.0
         if old is not None and old.variant.kind != "failure" and not is_gone(error):
+            until = min(stands_in_until(old.variant, self._lives), now + self._lives.failure_s)
+        if old is not None and until > now:
             held = Held(msgspec.structs.replace(old.variant, fresh_until=until), old.data)
             work.settle(held)
             await self._shelf.keep(held, looked)
