@@ -20,8 +20,8 @@ from app.ports.variants import Variants
 from app.service.buffers import BufferPool
 from app.service.cdn.answers import Lives
 from app.service.cdn.finishing import Finisher
-from app.service.cdn.freshness import CacheTimes
 from app.service.cdn.improving import Improver
+from app.service.cdn.lifetimes import CacheTimes
 from app.service.cdn.making import Maker
 from app.service.cdn.memory import Memory
 from app.service.cdn.orders import Orders

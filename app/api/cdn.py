@@ -18,7 +18,7 @@ from app.api.edge import ASGIApp
 from app.errors import ServiceError
 from app.ports.cdn_accounts import CdnAccount, CdnAccounts, CdnAccountsUnavailable, SigningKey
 from app.ports.meter import Meter
-from app.service.cdn.freshness import end_within
+from app.service.cdn.lifetimes import end_within
 from app.service.cdn.memory import Headers, Held
 from app.service.cdn.negotiation import negotiate
 from app.service.cdn.options import parse_options

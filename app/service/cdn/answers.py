@@ -9,7 +9,8 @@ import msgspec
 
 from app.errors import ServiceError
 from app.ports.variants import Kind, Variant
-from app.service.cdn.freshness import CacheTimes, cache_control, graces_s, grow_older, read_freshness
+from app.service.cdn.freshness import grow_older, read_freshness
+from app.service.cdn.lifetimes import CacheTimes, cache_control, graces_s
 from app.service.cdn.origin import SourceFacts, SourceFile, Unchanged
 from app.service.cdn.recipe import Recipe
 from app.service.encode_protocol import Done

@@ -4,7 +4,8 @@ from collections import OrderedDict
 from typing import Final
 
 from app.ports.variants import Purge, Variant
-from app.service.cdn.freshness import SourceFreshness, read_freshness, shorten
+from app.service.cdn.freshness import SourceFreshness, read_freshness
+from app.service.cdn.lifetimes import shorten
 
 #: One that takes more than this share of the room would push too many others out.
 _MOST_SHARE: Final = 8

@@ -17,7 +17,7 @@ from app.errors import ServiceError
 from app.ports.cdn_accounts import AllowedOrigin, CdnAccount
 from app.service.buffers import SharedBuffer
 from app.service.cdn.answers import Lives
-from app.service.cdn.freshness import CacheTimes
+from app.service.cdn.lifetimes import CacheTimes
 from app.service.cdn.memory import Memory
 from app.service.cdn.negotiation import negotiate
 from app.service.cdn.options import parse_options

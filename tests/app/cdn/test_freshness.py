@@ -6,16 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.service.cdn.freshness import (
-    CacheTimes,
-    SourceFreshness,
-    cache_control,
-    end_within,
-    grow_older,
-    heed_redirects,
-    read_freshness,
-    shorten,
-)
+from app.service.cdn.freshness import SourceFreshness, grow_older, heed_redirects, read_freshness
+from app.service.cdn.lifetimes import CacheTimes, cache_control, end_within, shorten
 
 NOW = 1_800_000_000.0
 TIMES = CacheTimes(max_age_s=3600, s_maxage_s=86_400, stale_while_revalidate_s=600, stale_if_error_s=7200, interim_s=10)
