@@ -179,7 +179,7 @@ class _Answer:
         held, cache, timings_ms = self._served
         timing = ", ".join(f"{stage};dur={ms:.1f}" for stage, ms in timings_ms.items())
         asked = cast("dict[str, Any]", scope)
-        wanted, is_head = dict(asked["headers"]), asked["method"] == "HEAD"
+        wanted, is_head = _joined(asked["headers"]), asked["method"] == "HEAD"
         await _send(send, held, cache, wanted, expires=self._expires, is_head=is_head, timing=timing)
 
 
@@ -222,6 +222,14 @@ async def _send(
     if not data:
         await send_chunk(send, b"", last=True)
     return _Sent(status, len(data))
+
+
+def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Make fields that come several times one list each (RFC 9110, section 5.3): so may entity tags come."""
+    fields: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        fields[name] = fields[name] + b", " + value if name in fields else value
+    return fields
 
 
 def _until(headers: Headers, expires: int | None, now: float) -> Headers:

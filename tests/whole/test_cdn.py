@@ -105,6 +105,8 @@ def test_a_kept_answer_costs_no_fetch_on_any_process(cdn: Customer, web: Web, so
         assert (again.status_code, again.headers["x-cache"], again.content) == (200, "hit", first.content)
     known = cdn.get(source, If_None_Match=f'W/"x", {first.headers["etag"]}')
     assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", first.headers["etag"])
+    asked = [("Accept", PLAIN), ("If-None-Match", first.headers["etag"]), ("If-None-Match", '"x"')]
+    assert cdn.client.get(cdn.path(source), headers=asked).status_code == 304
     assert "content-type" not in known.headers
     assert known.headers["vary"] == "Accept"
     assert served(web, source) == 1

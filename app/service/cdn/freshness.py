@@ -62,7 +62,7 @@ def read_freshness(headers: Mapping[str, str], now: float) -> SourceFreshness:
         Unix seconds when the answer began to arrive.
     """
     directives = _read_directives(headers.get("cache-control", ""))
-    age_s = _read_seconds(headers.get("age")) or 0
+    age_s = _read_age(headers)
     browser_s = _read_seconds(directives.get("max-age")) if "max-age" in directives else _read_expires(headers, now)
     shared_s = _read_seconds(directives["s-maxage"]) if "s-maxage" in directives else browser_s
     if "no-cache" in directives:
@@ -130,7 +130,7 @@ def grow_older(headers: Mapping[str, str], *, by_s: float) -> Mapping[str, str]:
 
     Only whole seconds count, as in `Age`.
     """
-    age_s = (_read_seconds(headers.get("age")) or 0) + max(0, int(by_s))
+    age_s = _read_age(headers) + max(0, int(by_s))
     return {**headers, "age": str(age_s)} if age_s else headers
 
 
@@ -158,6 +158,11 @@ def _read_seconds(text: str | None) -> int | None:
     if not _SECONDS.fullmatch(text):
         return 0
     return int(text) if len(text) <= 10 and int(text) <= _MOST_S else _MOST_S
+
+
+def _read_age(headers: Mapping[str, str]) -> int:
+    """Read `Age`; where caches have each added one, the first counts (RFC 9111, section 5.1)."""
+    return _read_seconds(headers.get("age", "").partition(",")[0]) or 0
 
 
 def _read_grace(directives: Mapping[str, str], name: str, silent: int | None, *, is_strict: bool) -> int | None:
