@@ -82,13 +82,13 @@ def negotiate(options: CdnOptions, headers: Mapping[str, str], account: CdnAccou
         named = _read_accept(headers.get("accept"))
         formats = (*named, "source")
         shown = SHOWN_BY_ALL | frozenset(named)
-    width, dpr, is_thrifty = options.width, options.dpr, False
+    width, dpr, is_thrifty = options.width, options.dpr or 1.0, False
     has_side = options.width is not None or options.height is not None
     if account.client_hints:
         if options.quality == "smart" or has_side:
             vary.append(SAVE_DATA)
             is_thrifty = headers.get("save-data", "").strip().lower() == "on"
-        if has_side and options.dpr == 1:
+        if has_side and options.dpr is None:
             vary.append(DPR_HINT)
             dpr = _round_up(headers.get("sec-ch-dpr"), _DPR_STEPS) or dpr
         if not has_side:

@@ -39,7 +39,8 @@ class CdnOptions(msgspec.Struct, frozen=True):
     width, height
         Box in CSS pixels, 1-65535, that the upright image is fitted inside; never enlarged.
     dpr
-        Device pixels to a CSS pixel, 1-5: what `width` and `height` are multiplied by.
+        Device pixels to a CSS pixel, 1-5: what `width` and `height` are multiplied by. None: 1, unless a client hint
+        says otherwise.
     keep
         Which metadata stays: none, who made it and who may use it, or all.
     expires
@@ -50,7 +51,7 @@ class CdnOptions(msgspec.Struct, frozen=True):
     quality: int | Literal["smart"] = "smart"
     width: int | None = None
     height: int | None = None
-    dpr: float = 1.0
+    dpr: float | None = None
     keep: Keep = "none"
     expires: int | None = None
 
@@ -60,7 +61,7 @@ class CdnOptions(msgspec.Struct, frozen=True):
         Equal texts are equal pictures. `dpr` counts only beside a side that it multiplies.
         """
         parts = {
-            "dpr": f"{self.dpr:g}" if self.dpr != 1 and (self.width or self.height) else None,
+            "dpr": f"{self.dpr:g}" if self.dpr not in {None, 1} and (self.width or self.height) else None,
             "f": self.format if self.format != "auto" else None,
             "h": self.height,
             "keep": self.keep if self.keep != "none" else None,

@@ -76,6 +76,7 @@ def test_the_answer_varies_by_accept_exactly_where_the_format_is_auto() -> None:
         ("f:webp,w:800", ("Save-Data", "Sec-CH-DPR")),
         ("f:webp,w:800,q:70", ("Save-Data", "Sec-CH-DPR")),
         ("f:webp,w:800,dpr:2", ("Save-Data",)),
+        ("f:webp,w:800,dpr:1", ("Save-Data",)),
         ("f:webp", ("Save-Data", "Sec-CH-Width")),
         ("f:webp,q:70", ("Sec-CH-Width",)),
         ("f:auto,w:1", ("Accept", "Save-Data", "Sec-CH-DPR")),
@@ -119,6 +120,7 @@ def test_the_box_is_in_device_pixels(options: str, box: tuple[int | None, int | 
 def test_the_screens_density_counts_in_steps_where_the_url_leaves_it_open(hint: str, width: int) -> None:
     assert with_hints("f:webp,w:100", sec_ch_dpr=hint).max_width == width
     assert with_hints("f:webp,w:100,dpr:4", sec_ch_dpr=hint).max_width == 400
+    assert with_hints("f:webp,w:100,dpr:1", sec_ch_dpr=hint).max_width == 100
     assert with_hints("f:webp", sec_ch_dpr=hint).max_width is None
 
 
