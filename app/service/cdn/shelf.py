@@ -74,10 +74,16 @@ class Shelf:
         return Looked(held, since, epoch)
 
     async def keep(self, held: Held, looked: Looked) -> bool:
-        """Keep a variant, unless it was purged after `looked`. One that cannot be kept was answered all the same."""
+        """Keep a variant, unless it was purged after `looked`. One that cannot be kept was answered all the same.
+
+        While the store takes nothing, memory alone has it: purges are heard of, and not each request makes it anew.
+        """
         try:
             return await self.store(held, looked)
-        except (VariantsUnavailable, BlobsUnavailable):
+        except VariantsUnavailable:
+            return False
+        except BlobsUnavailable:
+            self.memory.put(held, epoch=looked.epoch)
             return False
 
     async def store(self, held: Held, looked: Looked) -> bool:

@@ -194,3 +194,23 @@ def test_an_interim_answer_is_dropped_everywhere_once_there_is_a_better_one(redi
                     await asyncio.sleep(0.01)
 
     run(scenario())
+
+
+def test_while_the_store_takes_nothing_memory_has_what_was_made_until_it_is_purged(
+    redis_address: str, tmp_path: Path
+) -> None:
+    (tmp_path / "cdn").touch()  # where a folder would have to be
+
+    async def scenario() -> None:
+        async with process(redis_address, tmp_path, b"a") as (cdn, maker):
+            maker.may.set()
+            # Before it listens for purges, it holds nothing.
+            while (await cdn.answer(RECIPE)).cache != "hit":
+                await asyncio.sleep(0.01)
+            made = maker.begun
+            await cdn.purge(Purge("ada", "url", URL))
+            await until(lambda: cdn.shelf.memory.find(RECIPE.key()) is None)
+            assert (await cdn.answer(RECIPE)).cache == "miss"
+            assert maker.begun == made + 1
+
+    run(scenario())
