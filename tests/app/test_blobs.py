@@ -23,8 +23,8 @@ from app.adapters.s3 import S3Blobs
 from app.adapters.signed_links import SignedLinks
 from app.ports.blobs import BlobLink, BlobMissing, Blobs, BlobsUnavailable
 from tests.files_server import FilesServer
+from tests.ports import free_port
 from tests.seaweed import BUCKET, SeaweedFS
-from tests.whole.service import free_port
 
 pytestmark = pytest.mark.anyio
 

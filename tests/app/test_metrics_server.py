@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.adapters.metric_families import Family, Snapshot, render, take_families
 from app.adapters.metrics_server import MetricsServer
 from tests.app.queues import run
-from tests.whole.service import NO_TLS, free_port
+from tests.ports import free_port
+from tests.whole.service import NO_TLS
 
 #: A process with one count, which says when it has its socket, and has its event loop blocked when it is told to.
 COUNTING = """

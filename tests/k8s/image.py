@@ -20,7 +20,8 @@ import pyvips
 
 from tests.faults.load import tell
 from tests.k8s.containers import USER, Container, open_image, printed
-from tests.whole.service import NO_TLS, free_port
+from tests.ports import free_port
+from tests.whole.service import NO_TLS
 
 READY_S = 120
 #: Prints how many kernels were compiled; with `pretend`, on a processor of another name and other features.

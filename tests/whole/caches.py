@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 import app
+from tests.ports import free_port
 from tests.whole.public import PublicNet
-from tests.whole.service import START_S, STOP_S, Api, Service, free_port
+from tests.whole.service import START_S, STOP_S, Api, Service
 
 PAGE = Path(app.__file__).parents[1] / "docs" / "cdn.md"
 

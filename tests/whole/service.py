@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import httpx
 import pytest
 
 from tests.namespaces import Namespace
+from tests.ports import free_port
 from tests.whole.public import NetTransport
 
 COMPRESS = "/api/v1/compress"
@@ -213,13 +213,6 @@ class Api(httpx.Client):
 
     def compress(self, data: bytes, *, headers: Mapping[str, str] | None = None, **fields: str) -> httpx.Response:
         return self.post(COMPRESS, data=fields, files={"file": ("in", data)}, headers=headers)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def error_of(reply: httpx.Response) -> tuple[int, str, str | None]:

@@ -20,9 +20,10 @@ from app.service.job_reply import describe
 from app.service.webhook import sign
 from pixels.options import Options
 from tests.app.cdn.test_examples import COMMANDS
+from tests.ports import free_port
 from tests.whole.jobs import new_source
 from tests.whole.pictures import encoded, opened, photo
-from tests.whole.service import Api, free_port
+from tests.whole.service import Api
 
 EXAMPLES = Path(app.__file__).parents[1] / "examples"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of a published example

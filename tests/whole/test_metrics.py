@@ -11,9 +11,10 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.ports import free_port
 from tests.whole.jobs import is_soon, submit, wait_for_end
 from tests.whole.pictures import encoded, photo
-from tests.whole.service import NO_TLS, Service, free_port
+from tests.whole.service import NO_TLS, Service
 
 JPEG = encoded(photo(), "JPEG", quality=95)
 ROUTE = "/api/v1/compress"

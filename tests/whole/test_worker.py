@@ -13,9 +13,10 @@ import redis
 
 from app.adapters.embedded import EmbeddedValkey
 from tests.conftest import make_short_folder
+from tests.ports import free_port
 from tests.whole.jobs import SLOW, SLOW_OPTIONS, download, is_soon, submit, wait_for_end
 from tests.whole.pictures import opened
-from tests.whole.service import NO_TLS, Api, Service, free_port
+from tests.whole.service import NO_TLS, Api, Service
 
 StartWorker = Callable[..., Service]
 
