@@ -25,6 +25,7 @@ from app.ports.blobs import BlobLink, BlobMissing, Blobs, BlobsUnavailable
 from tests.files_server import FilesServer
 from tests.ports import free_port
 from tests.seaweed import BUCKET, SeaweedFS
+from tests.snapshots import files_below, sizes_below
 
 pytestmark = pytest.mark.anyio
 
@@ -293,16 +294,7 @@ async def opened(folder: Path, timeout_s: float = 30.0) -> AsyncIterator[Filesys
 
 
 def files_in(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-
-
-def sizes_in(folder: Path) -> list[int]:
-    sizes = []
-    for path in folder.iterdir():
-        # A put goes on while it is looked at: what was listed may be gone.
-        with suppress(FileNotFoundError):
-            sizes.append(path.stat().st_size)
-    return sizes
+    return sorted(str(path.relative_to(folder)) for path in files_below(folder))
 
 
 def modes_in(folder: Path) -> dict[str, str]:
@@ -466,13 +458,13 @@ async def test_a_put_that_is_cancelled_in_mid_write_never_shows_the_buffers_next
         while not written or written[0] == len(buffer):
             await blobs.delete("a")
             put = asyncio.create_task(blobs.put("a", memoryview(buffer)))
-            while sizes_in(folder / "~drafts") in ([], [0]):
+            while not put.done() and sizes_below(folder / "~drafts") in ([], [0]):
                 await asyncio.sleep(0)
             put.cancel()
             await asyncio.wait([put])
-            written = sizes_in(folder / "~drafts")
+            written = sizes_below(folder / "~drafts")
         buffer[:] = b"b" * len(buffer)
-        while sizes_in(folder / "~drafts"):
+        while sizes_below(folder / "~drafts"):
             await asyncio.sleep(0.02)
         assert await is_missing(blobs, "a")
 

@@ -17,6 +17,7 @@ import pytest
 from app.adapters.signed_links import SignedLinks
 from app.ports.blobs import BlobLink, GrantedLink, LinkRefused
 from tests.files_server import SECRET, STALL_S, FilesServer
+from tests.snapshots import descriptors_of
 from tests.whole.service import error_of
 
 NAME = "abc_-123/result.webp"
@@ -256,8 +257,7 @@ def test_a_client_that_stops_reading_is_left_and_the_file_closed(
 
 def is_open(files_server: FilesServer, file: Path) -> bool:
     """Whether the server has a file open."""
-    opened = [entry for pid in files_server.pids() for entry in Path(f"/proc/{pid}/fd").iterdir()]
-    return str(file) in map(os.path.realpath, opened)
+    return any(str(file) in descriptors_of(pid).values() for pid in files_server.pids())
 
 
 def wait_until(holds: Callable[[], bool], within_s: float = 20) -> None:

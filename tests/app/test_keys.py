@@ -25,6 +25,7 @@ from app.adapters.redis_client import open_client
 from app.adapters.redis_keys import RedisKeys
 from app.adapters.redis_limiter import RedisLimiter
 from app.ports.keys import KeysUnavailable
+from tests.snapshots import bytes_below
 
 PEPPER = b"a pepper for tests"
 NOWHERE = "unix:///absent/s"
@@ -256,7 +257,7 @@ def test_no_key_is_in_redis_or_its_files(valkey: EmbeddedValkey, short_folder: P
     with redis.Redis(unix_socket_path=str(short_folder / "s")) as client:
         dump = b"".join(name + read_value(client, name) for name in client.scan_iter())
     valkey.stop()
-    files = b"".join(path.read_bytes() for path in short_folder.rglob("*") if path.is_file())
+    files = bytes_below(short_folder)
     assert b"acme" in dump
     assert b"acme" in files
     for text in texts:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from app.service.encoders import Encoders
 from app.service.lockdown import seccomp
 from pixels.options import Limits, Options
 from tests.app import captured
+from tests.snapshots import descriptors_of
 from tests.whole.pictures import encoded, opened, photo
 
 pytestmark = [
@@ -129,20 +131,26 @@ async def ready_pid(captive: Encoders, pool: BufferPool) -> int:
     return captive.pids[0]
 
 
-def entries(folder: str) -> list[Path]:
-    return list(Path(folder).iterdir())
-
-
 async def test_every_thread_is_filtered(captive: Encoders, pool: BufferPool) -> None:
-    for task in entries(f"/proc/{await ready_pid(captive, pool)}/task"):
-        status = (task / "status").read_text()
-        assert "Seccomp:\t2" in status, task
-        assert "NoNewPrivs:\t1" in status, task
+    statuses = statuses_of_threads(await ready_pid(captive, pool))
+    assert statuses
+    for status in statuses:
+        assert "Seccomp:\t2" in status, status
+        assert "NoNewPrivs:\t1" in status, status
+
+
+def statuses_of_threads(pid: int) -> list[str]:
+    """What the kernel tells of each thread of a process that has not ended meanwhile."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.append((task / "status").read_text())
+    return found
 
 
 async def test_nothing_inherited_is_left_but_the_standard_streams(captive: Encoders, pool: BufferPool) -> None:
-    folder = entries(f"/proc/{await ready_pid(captive, pool)}/fd")
-    targets = [str(entry.readlink()) for entry in folder if int(entry.name) > seccomp.STANDARD_ERROR]
+    opened = descriptors_of(await ready_pid(captive, pool))
+    targets = [target for descriptor, target in opened.items() if descriptor > seccomp.STANDARD_ERROR]
     assert sorted({re.sub(r"[:[].*", "", target) for target in targets}) == ["/dev/null", "/memfd", "socket"]
     assert sum(target != os.devnull for target in targets) == 2
 

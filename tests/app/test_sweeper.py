@@ -6,6 +6,7 @@ from app.adapters.filesystem import FilesystemBlobs
 from app.adapters.signed_links import SignedLinks
 from app.service.sweeper import Sweeper
 from tests.app.queues import queueing, run
+from tests.snapshots import files_below
 
 
 def test_a_sweep_removes_all_that_is_due_and_nothing_else(redis_address: str, tmp_path: Path) -> None:
@@ -20,7 +21,7 @@ def test_a_sweep_removes_all_that_is_due_and_nothing_else(redis_address: str, tm
             await jobs.reserve("later", for_s=60)
             assert await Sweeper(jobs, blobs, every_s=60).sweep() == 70
             assert await jobs.expired(most=100) == []
-            left = [path.name for path in (tmp_path / "store").rglob("*") if path.is_file()]
+            left = [path.name for path in files_below(tmp_path / "store")]
             assert left == ["result"]
             await blobs.close()
 

@@ -1,7 +1,6 @@
 """Many clients that break off at once, and what a service holds before and after them."""
 
 import contextlib
-import os
 import re
 import resource
 import select
@@ -13,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.whole.jobs import QUICK, SMALL, is_soon
+from tests.snapshots import descriptors_of
+from tests.whole.jobs import QUICK, SMALL, is_soon, stored
 from tests.whole.service import COMPRESS, Api, Service
 
 KB = 1024
@@ -116,17 +116,8 @@ def held(service: Service) -> Counter[str]:
         if not line.rstrip().endswith("-m app api"):
             continue
         unix = {row.split()[6] for row in Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]}
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            # One that was just closed.
-            with contextlib.suppress(FileNotFoundError):
-                found[_kind(str(descriptor.readlink()), unix)] += 1
+        found.update(_kind(target, unix) for target in descriptors_of(pid).values())
     return found
-
-
-def stored(service: Service) -> set[str]:
-    """The files in a service's store, also while folders of it vanish."""
-    store = Path(service.environment["DATA_DIR"]) / "store"
-    return {f"{folder}/{name}" for folder, _, names in os.walk(store) for name in names}
 
 
 def _kind(target: str, unix: set[str]) -> str:
@@ -145,7 +136,7 @@ def nothing_stays(service: Service, client: Api, act: Callable[[], None], *, mos
     """
     # What a crowd has sent in full is compressed to its end: until then the waiting room may be full.
     assert is_soon(lambda: client.compress(SMALL, **QUICK).status_code == 200)
-    before, files = held(service), stored(service)
+    before, files = held(service), set(stored(service))
 
     def is_as_before() -> bool:
         now = held(service)
@@ -161,6 +152,6 @@ def nothing_stays(service: Service, client: Api, act: Callable[[], None], *, mos
         growth = service.api_memory() - memory
         if turn and growth <= most_growth:
             break
-    assert is_soon(lambda: stored(service) <= files), f"left in the store: {stored(service) - files}"
+    assert is_soon(lambda: files.issuperset(stored(service))), f"left in the store: {set(stored(service)) - files}"
     assert growth <= most_growth, f"{growth} bytes more"
     return growth

@@ -1,6 +1,5 @@
 """What the tests of jobs have in common: sources large enough to be queued, and ways to see what became of them."""
 
-import glob
 import itertools
 import time
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from tests.snapshots import files_below
 from tests.whole.pictures import encoded, noise, padded_jpeg, photo
 from tests.whole.service import NO_TLS, Api, Service
 
@@ -59,15 +59,12 @@ def download(client: Api, job_id: str) -> httpx.Response:
 
 def get(url: httpx.URL) -> httpx.Response:
     """Fetch without a key."""
-    return httpx.get(url, verify=NO_TLS)
+    return httpx.get(url, verify=NO_TLS, timeout=60)
 
 
 def stored(service: Service, pattern: str = "**/*") -> list[Path]:
     """The files in a service's store."""
-    store = Path(service.environment["DATA_DIR"]) / "store"
-    # Not pathlib's, which breaks where a folder is removed while it looks.
-    names = glob.glob(pattern, root_dir=store, recursive=True, include_hidden=True)  # noqa: PTH207
-    return [path for path in (store / name for name in names) if path.is_file()]
+    return files_below(Path(service.environment["DATA_DIR"], "store"), pattern)
 
 
 def is_soon(holds: Any, within_s: float = 15) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.load import KillingWorkers, frozen, keep_submitting
+from tests.snapshots import sizes_below
 from tests.whole.jobs import MB, QUICK, SMALL, STATUS, download, is_soon, new_source, submit, wait_for_end
 from tests.whole.pictures import encoded, noise, opened
 from tests.whole.service import Api, Service, error_of
@@ -103,8 +104,7 @@ def store_full(service: Service) -> Iterator[None]:
         pytest.skip("only root may mount a small disk")
     try:
         yield
-        left = [path for path in store.rglob("*") if path.is_file()]
-        assert sum(path.stat().st_size for path in left) < MB, "half an upload is left"
+        assert is_soon(lambda: sum(sizes_below(store)) < MB), "half an upload is left"
     finally:
         subprocess.run(["umount", "-l", store], check=True)
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.seaweed import BUCKET, CREDENTIALS, SeaweedFS
+from tests.snapshots import descriptors_of, files_below
 from tests.whole.jobs import DOWNLOAD, MB, QUICK, SMALL, STATUS, get, is_soon, new_source, submit, wait_for_end
 from tests.whole.pictures import opened, padded_jpeg
 from tests.whole.service import Api, Service, error_of
@@ -44,16 +45,9 @@ def objects(seaweed: SeaweedFS, prefix: str = "") -> list[str]:
 def files(service: Service) -> set[Path]:
     """What the service has on its disk, and what its processes have open without a name."""
     named = [Path(service.environment["TMPDIR"]), Path(service.environment["DATA_DIR"])]
-    found = {path for folder in named for path in folder.rglob("*") if path.is_file()}
-    for pid in service.pids():
-        for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
-            try:
-                target = descriptor.readlink()
-            except OSError:
-                continue
-            if "(deleted)" in target.name and not target.name.startswith("memfd:"):
-                found.add(target)
-    return found
+    found = {path for folder in named for path in files_below(folder)}
+    targets = (Path(target) for pid in service.pids() for target in descriptors_of(pid).values())
+    return found | {path for path in targets if "(deleted)" in path.name and not path.name.startswith("memfd:")}
 
 
 def test_what_was_answered_at_once_lies_in_the_bucket(client: Api, seaweed: SeaweedFS) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 import redis
 
+from tests.snapshots import bytes_below
 from tests.whole.jobs import DOWNLOAD, QUICK, SMALL, STATUS, is_soon, new_source, submit, wait_for_end
 from tests.whole.pictures import encoded, noise
 from tests.whole.service import COMPRESS, Api, Service
@@ -113,8 +114,7 @@ def test_no_secret_is_told(talkative: Service) -> None:
     assert not [secret for secret in secrets if secret in told]
 
     assert places_in_redis(talkative, account["webhook_secret"]) == {f"{{cz}}:webhook_secret:{account['account']}"}
-    files = list(Path(talkative.environment["DATA_DIR"]).rglob("*.aof"))
-    written = b"".join(path.read_bytes() for path in files)
+    written = bytes_below(Path(talkative.environment["DATA_DIR"]), "**/*.aof")
     assert account["webhook_secret"].encode() in written, "this is not what Redis wrote"
     for secret in secrets - {account["webhook_secret"]}:
         assert places_in_redis(talkative, secret) == set()
