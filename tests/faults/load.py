@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import httpx
-import orjson
 import redis
 
 from tests.whole.jobs import QUICK, new_source, wait_for_end
@@ -94,8 +93,7 @@ class KillingWorkers:
 
     def ended_twice(self) -> list[str]:
         """Jobs of which the log tells more than once that they have ended."""
-        lines = (line for line in self._service.log().splitlines() if '"job ended"' in line)
-        ends = Counter(orjson.loads(line)["job"] for line in lines)
+        ends = Counter(line["job"] for line in self._service.events("job ended"))
         return [job for job in self.ids if ends[job] > 1]
 
     def _look(self, valkey: redis.Redis) -> dict[str, _Seen]:

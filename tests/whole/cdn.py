@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -76,11 +77,14 @@ class Customer:
         return json.loads(done.stdout)
 
 
-def image(data: bytes, kind: str = "image/jpeg", *, after_s: float = 0, **headers: str) -> Answer:
-    """Answer with an image, and with 304 to whoever knows its entity tag."""
+def image(
+    data: bytes, kind: str = "image/jpeg", *, after_s: float = 0, after: threading.Event | None = None, **headers: str
+) -> Answer:
+    """Answer with an image, and with 304 to whoever knows its entity tag; late, or once something has happened."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         time.sleep(after_s)
+        assert after is None or after.wait(60)
         is_known = "ETag" in headers and request.headers.get("If-None-Match") == headers["ETag"]
         request.send_response(304 if is_known else 200)
         for name, value in {"Content-Type": kind, **headers}.items():

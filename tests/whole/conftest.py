@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from tests.seaweed import SeaweedFS
 
 
+#: Until a fetch is given up, for which one test waits; a machine with other things to do moves 25 MB meanwhile.
+FETCH_S = 8
+
+
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
     running = Service().start()
@@ -84,7 +88,9 @@ def authority() -> trustme.CA:
 @pytest.fixture(scope="session")
 def outbound_service(net: PublicNet, authority: trustme.CA) -> Iterator[Service]:
     """A service that can reach the servers in `net`, and trusts them."""
-    running = Service(net=net, FETCH_TIMEOUT_S="3", PUBLIC_URL="https://compressorize.test/", REUSE_RESULTS="false")
+    running = Service(
+        net=net, FETCH_TIMEOUT_S=str(FETCH_S), PUBLIC_URL="https://compressorize.test/", REUSE_RESULTS="false"
+    )
     certificates = running.folder / "authority.pem"
     authority.cert_pem.write_to_path(str(certificates))
     running.environment["SSL_CERT_FILE"] = str(certificates)

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -112,6 +113,11 @@ class Service:
             time.sleep(0.05)
         return text in self.log()
 
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log's lines of one kind; one that is being written is none yet."""
+        whole = self.log().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if f'"event":"{name}"' in line]
+
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `compressorize` command in the service's environment."""
 
@@ -142,7 +148,7 @@ class Service:
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
                 if entry.name.isdigit():
-                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                     # Valkey writes its title over its environment.
                     if f"DATA_DIR={folder}".encode() in (entry / "environ").read_bytes().split(b"\0") or folder in line:
                         found[int(entry.name)] = line
@@ -181,6 +187,12 @@ class Service:
                     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
                     held += int(found[1]) * 1024 if found else 0
         return held
+
+    def api_pid(self) -> int:
+        """The API that `serve` runs; it has started its other processes."""
+        assert self.process is not None
+        [pid] = [pid for pid, line in self.pids().items() if _is(line, "api") and _parent(pid) == self.process.pid]
+        return pid
 
     def valkey_pid(self) -> int:
         """The private Valkey."""

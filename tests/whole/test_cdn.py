@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ OTHER = encoded(photo(64, 64), "JPEG")
 #: With smart, AVIF takes some seconds of it.
 LARGE = encoded(noise(900, 700), "JPEG", quality=90)
 INTERIM_S = 1
+#: Long enough for two requests, one after the other, on any machine.
+FAILURE_S = 3
 _names = count()
 
 
@@ -36,7 +39,7 @@ def service(net: PublicNet) -> Iterator[Service]:
         FETCH_TIMEOUT_S="10",
         CDN_DEADLINE_MS="150",
         CDN_INTERIM_S=str(INTERIM_S),
-        CDN_FAILURE_S="1",
+        CDN_FAILURE_S=str(FAILURE_S),
         SWEEP_S="1",
     ).start()
     yield running
@@ -148,13 +151,16 @@ def test_a_hundred_equal_misses_over_two_processes_are_one_fetch_and_one_encode(
 
 
 def test_a_slow_source_delays_no_other(cdn: Customer, web: Web, source: str) -> None:
-    slow = "/slow.jpg"
-    web.on(slow, image(PHOTO, after_s=2))
+    slow, goes_on = "/slow.jpg", threading.Event()
+    web.on(slow, image(PHOTO, after=goes_on))
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(cdn.get, slow)
-        web.wait_for(slow)
-        assert cdn.get(source).status_code == 200
-        assert not waiting.done()
+        try:
+            web.wait_for(slow)
+            assert cdn.get(source).status_code == 200
+            assert not waiting.done()
+        finally:
+            goes_on.set()
         assert waiting.result().status_code == 200
 
 
@@ -222,7 +228,7 @@ def test_that_a_source_cannot_be_had_is_remembered_for_a_moment(cdn: Customer, w
     first, second = cdn.get(source), cdn.get(source)
     for reply in (first, second):
         assert error_of(reply)[:2] == (422, "fetch_failed")
-        assert re.fullmatch("public, max-age=[01]", reply.headers["cache-control"])
+        assert re.fullmatch(f"public, max-age=[0-{FAILURE_S}]", reply.headers["cache-control"])
         assert reply.headers["vary"] == "Accept"
     assert served(web, source) == 1
     assert eventually(lambda: cdn.get(source), lambda reply: reply.status_code == 200).headers["x-cache"] == "miss"
@@ -249,7 +255,10 @@ def test_what_is_no_source_is_told(cdn: Customer, web: Web, source: str, answer:
 def test_no_longer_than_the_source_allows(cdn: Customer, web: Web, source: str) -> None:
     web.on(source, image(PHOTO, Cache_Control="max-age=60, stale-if-error=0"))
     told = finished(cdn, source).headers["cache-control"]
-    assert re.match(r"public, max-age=(60|59|58), s-maxage=(60|59|58), stale-while-revalidate=3600$", told), told
+    left = re.fullmatch(r"public, max-age=(\d+), s-maxage=(\d+), stale-while-revalidate=3600", told)
+    assert left is not None, told
+    assert left[1] == left[2]
+    assert 30 < int(left[1]) <= 60
 
 
 def test_no_longer_than_a_redirect_to_the_source_allows(cdn: Customer, web: Web, source: str) -> None:
@@ -330,11 +339,15 @@ def test_a_purge_holds_within_a_second_on_both_processes(
 def test_what_was_being_made_at_a_purge_is_not_kept(
     cdn: Customer, web: Web, source: str, bearer: dict[str, str]
 ) -> None:
-    web.on(source, in_turn(image(PHOTO, after_s=1.5), image(OTHER)))
+    goes_on = threading.Event()
+    web.on(source, in_turn(image(PHOTO, after=goes_on), image(OTHER)))
     with ThreadPoolExecutor(1) as threads:
         before = threads.submit(cdn.get, source, "f:jpeg,q:60")
-        web.wait_for(source)
-        assert cdn.client.post("/api/v1/purge", json={"url": HOST + source}, headers=bearer).json() == {"purged": 0}
+        try:
+            web.wait_for(source)
+            assert cdn.client.post("/api/v1/purge", json={"url": HOST + source}, headers=bearer).json() == {"purged": 0}
+        finally:
+            goes_on.set()
         before.result()
     assert opened(cdn.get(source, "f:jpeg,q:60").content).size == (64, 64)
 

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 import app
-from tests.whole.jobs import SLOW, SLOW_OPTIONS, new_source, submit, wait_for_end
+from tests.faults.load import frozen
+from tests.whole.jobs import new_source, submit, wait_for_end
 from tests.whole.pictures import encoded, opened, padded_jpeg, photo
 from tests.whole.service import COMPRESS, Api, Service, error_of
 
@@ -109,15 +110,16 @@ def fitting(document: dict[str, Any], told: dict[str, Any]) -> list[str]:
 
 def test_a_job_is_as_the_document_says(service: Service, document: dict[str, Any]) -> None:
     with service.client() as client:  # an account for which nothing was encoded before
-        taken = client.compress(SLOW, **SLOW_OPTIONS)
-        check(document, COMPRESS, "post", taken)
-        assert fitting(document, taken.json()) == ["Ticket"]
-        job = taken.json()["id"]
-        early = client.get(f"/api/v1/download/{job}")
-        assert error_of(early)[:2] == (422, "not_ready")
-        check(document, DOWNLOAD, "get", early)
+        with frozen(service.worker_pid()):
+            taken = client.compress(new_source(), quality="50")
+            check(document, COMPRESS, "post", taken)
+            assert fitting(document, taken.json()) == ["Ticket"]
+            job = taken.json()["id"]
+            early = client.get(f"/api/v1/download/{job}")
+            assert error_of(early)[:2] == (422, "not_ready")
+            check(document, DOWNLOAD, "get", early)
+            replies = [client.get(f"/api/v1/status/{job}")]
         broken = submit(client, new_source()[: 2 * 1024 * 1024])
-        replies = [client.get(f"/api/v1/status/{job}")]
         for one in (job, broken):
             wait_for_end(client, one)
             replies.append(client.get(f"/api/v1/status/{one}"))

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler
 import httpx
 import pytest
 
+from tests.whole.conftest import FETCH_S
 from tests.whole.jobs import MB, QUICK, SMALL, download, is_soon, new_source, stored, wait_for_end
 from tests.whole.pictures import opened, padded_jpeg
 from tests.whole.public import ADDRESS, Answer, PublicNet, Web, file, status
@@ -58,7 +59,7 @@ def test_a_large_picture_becomes_a_job_while_it_streams(outbound_service: Servic
     asking = threading.Thread(target=lambda: replies.append(ask(client, "/large")))
     asking.start()
     try:
-        assert is_soon(lambda: stored(outbound_service, "*/source.0"), 2.5)
+        assert is_soon(lambda: stored(outbound_service, "*/source.0"), FETCH_S - 1)
     finally:
         go_on.set()
         asking.join()

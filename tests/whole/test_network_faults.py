@@ -114,4 +114,4 @@ def test_a_job_outlives_a_faulty_way_to_the_store(client: Api, far: Service, sto
         assert client.get(STATUS + job).json()["status"] == "processing"
     assert wait_for_end(client, job)["status"] == "complete"
     assert download(client, job).content == download(client, usual).content
-    assert f'"job":"{job}","delivery":1' in far.log()
+    assert far.logged(f'"job":"{job}","delivery":1')

@@ -1,8 +1,7 @@
 """More comes than can be done: refusals at once with a time to come back; others, and who comes after, are served."""
 
-import os
-import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from tests.whole.encodes import held_up
 from tests.whole.pictures import encoded, photo
 from tests.whole.service import Api, Service, error_of
 
@@ -50,20 +50,6 @@ def calm_service() -> Iterator[Service]:
         yield running
 
 
-@contextmanager
-def busy(service: Service) -> Iterator[None]:
-    """Hold the encode processes up: whatever they have been given goes on after the end of the context."""
-    pids = service.encode_pids()
-    assert len(pids) == PROCESSES
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
 def send(service: Service, key: str) -> httpx.Response:
     with Api(service.url, key) as client:
         return client.compress(PICTURE)
@@ -76,7 +62,7 @@ def send_many(pool: ThreadPoolExecutor, service: Service, key: str, count: int) 
 def test_refusals_come_while_the_encoders_are_busy_and_tell_when_to_come_back(small_service: Service) -> None:
     key, flood = small_service.new_key(), 3 * PLACES
     with ThreadPoolExecutor(flood) as pool:
-        with busy(small_service):
+        with held_up(small_service):
             waiting, answered = send_many(pool, small_service, key, flood), set()
             while len(answered) < flood - PLACES:
                 done, waiting = wait(waiting, DEADLINE_S, FIRST_COMPLETED)
@@ -91,7 +77,7 @@ def test_refusals_come_while_the_encoders_are_busy_and_tell_when_to_come_back(sm
 
 def test_after_a_flood_the_very_next_requests_succeed(small_service: Service) -> None:
     key, flood = small_service.new_key(), 3 * PLACES
-    with ThreadPoolExecutor(flood) as pool, busy(small_service):
+    with ThreadPoolExecutor(flood) as pool, held_up(small_service):
         sent = send_many(pool, small_service, key, flood)
         wait(sent, DEADLINE_S, FIRST_COMPLETED)
     assert 503 in {one.result().status_code for one in sent}
@@ -100,7 +86,7 @@ def test_after_a_flood_the_very_next_requests_succeed(small_service: Service) ->
 
 def test_a_burst_that_fits_the_waiting_room_is_served(calm_service: Service) -> None:
     key = calm_service.new_key()
-    with ThreadPoolExecutor(PLACES) as pool, busy(calm_service):
+    with ThreadPoolExecutor(PLACES) as pool, held_up(calm_service):
         sent = send_many(pool, calm_service, key, PLACES)
         refused_early, _ = wait(sent, 0.5, FIRST_COMPLETED)  # time for all to come in
         assert not refused_early
@@ -122,6 +108,7 @@ def test_a_flood_does_not_make_another_accounts_requests_refused(small_service: 
     try:
         while 503 not in flood:
             assert any(sender.is_alive() for sender in senders)
+            time.sleep(0.01)
         statuses = [send(small_service, modest).status_code for _ in range(20)]
     finally:
         stop.set()

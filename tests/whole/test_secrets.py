@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from tests.snapshots import bytes_below
+from tests.whole.encodes import encode_begun
 from tests.whole.jobs import DOWNLOAD, QUICK, SMALL, STATUS, is_soon, new_source, submit, wait_for_end
 from tests.whole.pictures import encoded, noise
 from tests.whole.service import COMPRESS, Api, Service
@@ -34,10 +35,11 @@ def talkative() -> Iterator[Service]:
 
 def compress_while_encoders_die(service: Service, client: Api) -> None:
     asking = threading.Thread(target=lambda: client.compress(SLOW, format="avif", quality="90"), daemon=True)
-    asking.start()
-    time.sleep(0.5)
+    with encode_begun(service):
+        asking.start()
     for pid in service.encode_pids():
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     asking.join(30)
 
 

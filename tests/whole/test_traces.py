@@ -1,6 +1,5 @@
 """One trace leads from a request through the queue to the worker's encode; where nobody asks there is none."""
 
-import json
 import os
 from collections.abc import Iterator
 from typing import get_args
@@ -10,7 +9,7 @@ from opentelemetry.trace import SpanKind
 
 from app.ports.meter import Stage
 from tests.otlp_receiver import OtlpReceiver, Span
-from tests.whole.jobs import submit, wait_for_end
+from tests.whole.jobs import is_soon, submit, wait_for_end
 from tests.whole.pictures import encoded, photo
 from tests.whole.service import COMPRESS, Service, error_of
 
@@ -64,9 +63,12 @@ def test_an_answer_is_one_trace_with_its_stages(traced: Service, receiver: OtlpR
     assert all(stage.parent_id == whole.span_id for stage in in_order)
     assert [stage.begun for stage in in_order] == sorted(stage.begun for stage in in_order)
     assert all(stage.attributes == {"compressorize.format": "webp"} for stage in in_order)
-    assert traced.logged(f'"trace_id":"{trace_id}"')
-    lines = [json.loads(line) for line in traced.log().splitlines() if trace_id in line]
-    assert [line["request_id"] for line in lines if line["event"] == "request"] == [reply.headers["X-Request-Id"]]
+
+    def request_ids() -> list[str]:
+        return [line["request_id"] for line in traced.events("request") if line.get("trace_id") == trace_id]
+
+    assert is_soon(request_ids)
+    assert request_ids() == [reply.headers["X-Request-Id"]]
 
 
 def test_a_job_goes_on_in_the_trace_of_its_request(traced: Service, receiver: OtlpReceiver) -> None:
@@ -82,8 +84,7 @@ def test_a_job_goes_on_in_the_trace_of_its_request(traced: Service, receiver: Ot
     assert work.attributes == {"compressorize.job_id": job, "compressorize.outcome": "complete"}
     assert (encode.parent_id, encode.role) == (work.span_id, "worker")
     assert request.begun < work.begun < encode.ended <= work.ended
-    assert traced.logged(job)
-    ends = [json.loads(line) for line in traced.log().splitlines() if '"job ended"' in line and job in line]
+    ends = [line for line in traced.events("job ended") if line["job"] == job]
     assert [line["trace_id"] for line in ends] == [trace_id]
 
 
