@@ -21,7 +21,7 @@ from app.api.edge import ASGIApp, Edge
 from tests.ports import free_port
 
 SECRET = b"a secret for tests"
-START_S = 30
+START_S = 180
 #: Short, so that a test can wait for it.
 STALL_S = 1.0
 
@@ -65,7 +65,7 @@ class FilesServer:
         end = time.monotonic() + START_S
         while self.process.poll() is None and time.monotonic() < end:
             with suppress(httpx.HTTPError):
-                httpx.get(self.url)
+                httpx.get(self.url, timeout=30)
                 return
             time.sleep(0.05)
         pytest.fail(f"the server of files did not get ready:\n{self.log()}")

@@ -12,7 +12,7 @@ import redis
 from tests.conftest import SERVERS, find_program, make_short_folder
 from tests.ports import free_port
 
-START_S = 30
+START_S = 180
 
 
 class RedisServer:

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.ports import free_port
 
-START_S = 60
+START_S = 180
 BUCKET = "blobs"
 #: What a program that is to use it needs in its environment.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests-secret"}

@@ -55,7 +55,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 async def deadline(anyio_backend: str) -> AsyncIterator[None]:
     """Let a test that hangs fail."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         yield
 
 
@@ -68,8 +68,8 @@ async def place(anyio_backend: str, request: pytest.FixtureRequest) -> AsyncIter
         blobs, url = files_server.blobs(), files_server.url
     else:
         seaweed: SeaweedFS = request.getfixturevalue("seaweed")
-        blobs, url = S3Blobs(f"s3://{BUCKET}/some/prefix", endpoint=seaweed.endpoint), ""
-    async with httpx.AsyncClient(base_url=url) as client:
+        blobs, url = S3Blobs(f"s3://{BUCKET}/some/prefix", endpoint=seaweed.endpoint, timeout_s=60), ""
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         yield Place(blobs, client)
     await blobs.close()
 
@@ -251,7 +251,7 @@ async def test_a_link_to_a_blob_that_is_gone_is_404(place: Place, name: str) -> 
 
 async def test_a_link_that_is_over_is_403(place: Place, name: str) -> None:
     await place.blobs.put(name, b"x")
-    link = await place.blobs.link(name, WEBP, valid_s=2)
+    link = await place.blobs.link(name, WEBP, valid_s=4)
     assert (await place.client.get(link)).status_code == 200
     while (reply := await place.client.get(link)).status_code == 200:
         await asyncio.sleep(0.1)
@@ -441,9 +441,9 @@ async def test_a_disk_that_hangs_is_unavailable_in_time_and_stops_no_reader(
     async with opened(folder) as blobs:
         await blobs.put("a", b"old")
     monkeypatch.setattr(os, "fsync", lambda _: goes_on.wait(30))
-    async with opened(folder, timeout_s=0.2) as blobs:
+    async with opened(folder, timeout_s=1) as blobs:
         try:
-            with pytest.raises(BlobsUnavailable, match=r"did not answer within 0\.2 s"):
+            with pytest.raises(BlobsUnavailable, match="did not answer within 1 s"):
                 await blobs.put("b", b"x")
             assert await read(blobs, "a") == b"old"
         finally:
@@ -505,7 +505,9 @@ async def test_a_folder_that_a_delete_takes_from_under_a_put_is_made_again(
 
 
 async def test_what_is_outside_the_prefix_is_not_seen_or_touched(seaweed: SeaweedFS, name: str) -> None:
-    whole, part = (S3Blobs(f"s3://{BUCKET}{prefix}", endpoint=seaweed.endpoint) for prefix in ("", "/deep/prefix/"))
+    whole, part = (
+        S3Blobs(f"s3://{BUCKET}{prefix}", endpoint=seaweed.endpoint, timeout_s=60) for prefix in ("", "/deep/prefix/")
+    )
     await whole.put(name, b"outside")
     assert await is_missing(part, name)
     await part.put(name, b"inside")
@@ -642,7 +644,8 @@ async def test_a_server_that_hangs_is_unavailable_in_time_and_left_alone_then() 
 async def test_a_server_that_comes_back_is_used_again(seaweed: SeaweedFS, name: str) -> None:
     """While it is away it is asked once a second; a port forwarder stands for the way to it."""
     async with forwarder(seaweed.ports["s3.port"]) as way:
-        blobs = S3Blobs(f"s3://{BUCKET}", endpoint=way.endpoint, timeout_s=0.5)
+        # Long for one that works: a way that is closed refuses at once.
+        blobs = S3Blobs(f"s3://{BUCKET}", endpoint=way.endpoint, timeout_s=30)
         while not await blobs.answers():
             pass
         await blobs.put(name, b"before")
@@ -664,7 +667,7 @@ async def test_a_connection_that_breaks_in_mid_blob_is_unavailable_and_never_a_s
     seaweed: SeaweedFS, name: str
 ) -> None:
     async with forwarder(seaweed.ports["s3.port"]) as way:
-        blobs = S3Blobs(f"s3://{BUCKET}", endpoint=way.endpoint, timeout_s=5)
+        blobs = S3Blobs(f"s3://{BUCKET}", endpoint=way.endpoint, timeout_s=30)
         await blobs.put(name, bytes(20 * MB))
         chunks = blobs.read(name)
         await anext(chunks)

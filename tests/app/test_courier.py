@@ -138,7 +138,7 @@ class Round(NamedTuple):
 
     async def until(self, *, recorded: int) -> None:
         """Wait for so many records."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while len(self.kept.recorded) < recorded:
                 await asyncio.sleep(0.005)
 
@@ -381,7 +381,7 @@ def test_a_receiver_that_is_slow_holds_up_its_own_account_only() -> None:
                 tour.add(f"slow_{number}", account="slow", path="slow")
             for number in range(20):
                 tour.add(f"fast_{number}", account=f"account-{number}")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(40):
                 while any(tour.kept.all[f"fast_{number}"].state == "waiting" for number in range(20)):
                     await asyncio.sleep(0.01)
             assert sum(request.target == "/slow" for request in tour.web.requests) == 2

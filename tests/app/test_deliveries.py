@@ -65,7 +65,7 @@ def test_what_is_due_is_one_senders_until_the_lease_ends(redis_address: str) -> 
     async def scenario() -> None:
         async with queueing(redis_address) as jobs, sending(redis_address) as deliveries:
             await end_jobs(jobs, "1", "2", "3")
-            taken = await asyncio.gather(*[deliveries.due(most=2, lease_s=0.3) for _ in range(4)])
+            taken = await asyncio.gather(*[deliveries.due(most=2, lease_s=1) for _ in range(4)])
             assert sorted(delivery.job_id for some in taken for delivery in some) == ["1", "2", "3"]
             assert max(map(len, taken)) == 2
             again: set[str] = set()
@@ -80,7 +80,7 @@ def test_an_attempt_that_failed_is_followed_by_another_when_it_said(redis_addres
         async with queueing(redis_address) as jobs, sending(redis_address) as deliveries:
             await end_jobs(jobs, "job")
             first = await take_due(deliveries)
-            await deliveries.record(attempt(first, "waiting", "503", in_s=0.2))
+            await deliveries.record(attempt(first, "waiting", "503", in_s=1))
             assert await deliveries.due(most=10, lease_s=60) == []
             second = await take_due(deliveries)
             assert (second.id, second.attempts, second.last_result) == (first.id, 1, "503")

@@ -22,6 +22,13 @@ SMALL = encoded(photo(64, 48), "JPEG")
 HEAVY = encoded(noise(800, 700), "PNG", compress_level=1)
 
 
+@pytest.fixture(autouse=True)
+async def guard(anyio_backend: str) -> AsyncGenerator[None]:
+    """Let a test that waits in vain fail."""
+    async with asyncio.timeout(180):
+        yield
+
+
 @pytest.fixture
 def pool() -> Iterator[BufferPool]:
     with BufferPool(4 * 1024 * 1024, most=16, kept=4) as buffers:
@@ -30,7 +37,7 @@ def pool() -> Iterator[BufferPool]:
 
 @asynccontextmanager
 async def running(
-    processes: int = 1, deadline_s: float = 30, wait_timeout_s: float = 30, **more: int
+    processes: int = 1, deadline_s: float = 120, wait_timeout_s: float = 30, **more: int
 ) -> AsyncGenerator[Encoders]:
     encoders = Encoders(
         processes=processes,
@@ -125,7 +132,7 @@ async def test_an_image_error_keeps_its_kind(pool: BufferPool) -> None:
 
 async def test_the_address_space_is_bounded(pool: BufferPool) -> None:
     """A picture within the pixel limit that needs more memory than allowed is refused, and the pool goes on."""
-    async with running(memory_bytes=1 << 30) as encoders:
+    async with running(memory_bytes=1 << 30, deadline_s=30) as encoders:
         huge = encoded(photo(64, 48).resize((7000, 7000)), "PNG", compress_level=9)
         with pytest.raises(ServiceError):
             await encoders.encode(filled(pool, huge), Options(format="avif", quality=90))
@@ -157,7 +164,8 @@ async def test_a_picture_that_needs_more_memory_than_there_is_waits_while_others
 
 
 async def test_a_wait_for_memory_is_no_part_of_the_deadline(pool: BufferPool) -> None:
-    deadline_s = 0.5
+    # Until the picture's header is read, on any machine.
+    deadline_s = 2
     async with running(budget_bytes=TIGHT, deadline_s=deadline_s) as encoders:
         loan = await encoders.memory.borrow(encoders.memory.total_bytes)
         large = asyncio.create_task(encoders.encode(filled(pool, LARGE), Options(format="webp", quality=75)))

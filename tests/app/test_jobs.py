@@ -23,6 +23,8 @@ from app.ports.jobs import KEEP_ORDER_S, MOST_DELIVERIES, Claim, Failure, Jobs, 
 from tests.app.queues import NOWHERE, OUTCOME, claim_next, make_job, queueing, run, sending
 from tests.conftest import SERVERS, find_program
 
+#: A test can wait for its end, and no machine stands still for so long between a claim and the next step.
+LEASE_S = 1.0
 #: Another process: claims one job, says so, and does nothing more.
 CLAIMER = """
 import asyncio, sys
@@ -224,7 +226,7 @@ def test_the_record_of_an_order_goes_soon(redis_address: str) -> None:
 
 def test_the_cap_of_a_worker_that_died_is_free_again_once_its_job_has_ended(redis_address: str) -> None:
     async def scenario() -> None:
-        async with queueing(redis_address, most_of_account=1, lease_s=0.4) as jobs:
+        async with queueing(redis_address, most_of_account=1, lease_s=LEASE_S) as jobs:
             await jobs.submit(make_job("first"))
             await jobs.submit(make_job("second"))
             abandoned = await claim_next(jobs)
@@ -240,7 +242,7 @@ def test_the_cap_of_a_worker_that_died_is_free_again_once_its_job_has_ended(redi
 
 def test_a_zombie_ends_extends_and_hands_back_nothing(redis_address: str) -> None:
     async def scenario() -> None:
-        async with queueing(redis_address, lease_s=0.4) as jobs:
+        async with queueing(redis_address, lease_s=LEASE_S) as jobs:
             await jobs.submit(make_job(webhook_url="https://example.com/hook"))
             zombie = await claim_next(jobs)
             heir = await claim_next(jobs)
@@ -282,11 +284,11 @@ def test_to_finish_again_is_told_true_and_changes_nothing(redis_address: str) ->
 
 def test_a_claim_that_is_extended_is_nobody_elses_and_stays_its_first_delivery(redis_address: str) -> None:
     async def scenario() -> None:
-        async with queueing(redis_address, lease_s=1) as jobs, queueing(redis_address, lease_s=1) as others:
+        async with queueing(redis_address, lease_s=2) as jobs, queueing(redis_address, lease_s=2) as others:
             await jobs.submit(make_job())
             claim = await claim_next(jobs)
             stealing = asyncio.create_task(claim_next(others))
-            for _ in range(12):
+            for _ in range(22):
                 await asyncio.sleep(0.1)
                 assert await jobs.extend(claim)
             assert not stealing.done()
@@ -317,7 +319,7 @@ def test_a_job_handed_back_is_at_once_anothers_and_has_lost_no_delivery(redis_ad
 def test_a_job_whose_workers_die_three_times_fails_and_blocks_nobody(redis_address: str) -> None:
     async def scenario() -> None:
         async with (
-            queueing(redis_address, lease_s=0.3, most_of_account=1) as jobs,
+            queueing(redis_address, lease_s=LEASE_S, most_of_account=1) as jobs,
             sending(redis_address) as deliveries,
         ):
             await jobs.submit(make_job("poison", webhook_url="https://example.com/hook"))
@@ -348,7 +350,7 @@ def test_workers_that_forget_a_third_of_their_claims_end_every_job_once(short_fo
 
     async def work(name: int) -> None:
         dice = random.Random(name)  # noqa: S311  repeatable, no secret
-        async with queueing(address, lease_s=0.4, most_of_account=20) as jobs:
+        async with queueing(address, lease_s=LEASE_S, most_of_account=20) as jobs:
             while ended.total() < len(ids):
                 claim = await jobs.claim(f"worker{name}", wait_s=0.1)
                 if claim is None:
@@ -381,7 +383,7 @@ def test_workers_that_forget_a_third_of_their_claims_end_every_job_once(short_fo
 def test_kill_9_of_a_worker_gives_its_job_to_another(short_folder: Path) -> None:
     async def scenario() -> None:
         address = f"unix://{short_folder / 's'}"
-        async with queueing(address, lease_s=0.4) as jobs:
+        async with queueing(address, lease_s=LEASE_S) as jobs:
             await jobs.submit(make_job())
             worker = subprocess.Popen(  # noqa: ASYNC220  nothing else is under way
                 [sys.executable, "-c", CLAIMER, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -617,8 +619,9 @@ def test_a_frozen_redis_is_left_alone_after_a_few_time_outs_and_used_again_after
     valkey: EmbeddedValkey, short_folder: Path
 ) -> None:
     async def scenario() -> None:
-        async with queueing(f"unix://{short_folder / 's'}", timeout_s=0.1) as jobs:
-            await jobs.depth()
+        address = f"unix://{short_folder / 's'}"
+        async with queueing(address, timeout_s=0.1) as jobs, queueing(address) as patient:
+            await patient.depth()
             os.kill(valkey.pid, signal.SIGSTOP)
             refusals: Counter[str] = Counter()
             try:
@@ -634,7 +637,7 @@ def test_a_frozen_redis_is_left_alone_after_a_few_time_outs_and_used_again_after
                     await jobs.submit(make_job())
                     break
                 await asyncio.sleep(0.01)
-            assert await jobs.depth() == {"paid": 1, "free": 0}
+            assert await patient.depth() == {"paid": 1, "free": 0}
 
     run(scenario())
 

@@ -182,7 +182,7 @@ def test_a_frozen_redis_leaves_each_process_its_share_until_it_answers_again(
     valkey: EmbeddedValkey, short_folder: Path
 ) -> None:
     async def scenario() -> None:
-        async with limiting(f"unix://{short_folder / 's'}", timeout_s=0.1, shares=3) as limiter:
+        async with limiting(f"unix://{short_folder / 's'}", timeout_s=0.5, shares=3) as limiter:
             await limiter.spend("compress", "k", 10)
             os.kill(valkey.pid, signal.SIGSTOP)
             try:
@@ -202,7 +202,7 @@ def test_a_killed_redis_opens_the_breaker_and_its_window_goes_on_after_the_resta
     valkey: EmbeddedValkey, short_folder: Path, kill_valkey: Callable[[], None]
 ) -> None:
     async def scenario() -> None:
-        async with open_client(f"unix://{short_folder / 's'}", 0.1) as client:
+        async with open_client(f"unix://{short_folder / 's'}", 1) as client:
             breaker = Breaker(pause_s=0.05)
             limiter = RedisLimiter(client, breaker)
             first = await limiter.spend("compress", "k", 50, cost=40)

@@ -25,7 +25,8 @@ from tests.whole.public import NetTransport
 COMPRESS = "/api/v1/compress"
 #: For clients of what is plain HTTP: each would otherwise read all authorities' certificates, for 40 ms.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-START_S = 60
+#: Until something has started, on a machine whose disk and cores are busy.
+START_S = 180
 STOP_S = 30
 
 
@@ -47,6 +48,10 @@ class Service:
             # A machine whose disk stalls holds Valkey up for longer than the default: then each process would count by
             # itself for a moment. Tests of a Redis that is away set their own.
             "REDIS_TIMEOUT_S": "5",
+            # Encode processes are nicer than whatever else a machine is busy with.
+            "WAIT_TIMEOUT_S": "60",
+            "ENCODE_DEADLINE_S": "60",
+            "SMART_SEARCH_S": "30",
             **environment,
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -220,7 +225,7 @@ class Api(httpx.Client):
     def __init__(self, url: str, key: str | None, net: Namespace | None = None) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         transport = NetTransport(net, NO_TLS) if net else None
-        super().__init__(base_url=url, headers=headers, timeout=60, verify=NO_TLS, transport=transport)
+        super().__init__(base_url=url, headers=headers, timeout=120, verify=NO_TLS, transport=transport)
         self.key, self.net = key, net
 
     def compress(self, data: bytes, *, headers: Mapping[str, str] | None = None, **fields: str) -> httpx.Response:

@@ -27,7 +27,7 @@ from tests.whole.service import Api
 
 EXAMPLES = Path(app.__file__).parents[1] / "examples"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of a published example
-START_S = 20
+START_S = 120
 SMALL = encoded(photo(), "JPEG", quality=95)
 CLIENTS = {"sh": "curl/{}.sh", sys.executable: "python/{}.py", "node": "node/{}.mjs"}
 RECEIVERS = {sys.executable: "python/webhook_receiver.py", "node": "node/webhook-receiver.mjs"}
@@ -57,7 +57,7 @@ def run(client: str, example: str, api: Api, *arguments: str | Path) -> subproce
         env={**os.environ, "API": str(api.base_url), "KEY": api.key or ""},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
 
 

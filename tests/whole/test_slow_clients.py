@@ -106,7 +106,7 @@ def test_a_client_that_reads_slowly_gets_all_of_its_answer(impatient: Service) -
         link.connect(("127.0.0.1", impatient.port))
         link.sendall(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
         received = 0
-        for pause_s in (0.4,) * 6:
+        for pause_s in (0.2,) * 10:
             time.sleep(pause_s)
             received += len(link.recv(65536))
         received += sum(map(len, iter(lambda: link.recv(65536), b"")))
