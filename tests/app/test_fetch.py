@@ -464,8 +464,8 @@ def test_what_the_sink_refuses_ends_the_fetch_at_once() -> None:
 
 def test_a_slow_sink_is_not_held_against_the_server() -> None:
     async def scenario() -> None:
-        async with fetching(answer("200 OK", IMAGE), total_timeout_s=1) as (fetcher, _, url):
-            assert (await fetcher.fetch(url, Kept(flush_s=1.2))).size == len(IMAGE)
+        async with fetching(answer("200 OK", IMAGE), total_timeout_s=2) as (fetcher, _, url):
+            assert (await fetcher.fetch(url, Kept(flush_s=2.2))).size == len(IMAGE)
 
     run(scenario())
 

@@ -199,6 +199,7 @@ def test_a_look_up_nobody_waits_for_keeps_its_place_until_it_ends_quietly(name_s
         for _ in range(3):
             with pytest.raises(UnresolvableHost):
                 await resolve_public(target, resolver, timeout_s=0.02)
+        await name_server.has_begun(1)
         assert name_server.begun == 1
         name_server.answer()
         assert await resolve_public(target, resolver) == (PUBLIC_V4,)

@@ -101,7 +101,7 @@ def test_what_waits_for_its_turn_at_the_deadline_is_a_job_with_all_that_is_left(
 def test_what_has_begun_at_the_deadline_is_finished_and_the_rest_is_a_job(redis_address: str, tmp_path: Path) -> None:
     async def scenario() -> None:
         # Time enough to begin, on any machine.
-        async with improving(redis_address, tmp_path, deadline_s=1) as one:
+        async with improving(redis_address, tmp_path, deadline_s=2) as one:
             one.encoders.may.clear()
             task = asyncio.create_task(one.improve())
             assert (await one.work.first).variant.size == 900

@@ -82,7 +82,7 @@ def test_one_of_two_processes_makes_it_and_both_answer_with_it(redis_address: st
         ):
             asking = [asyncio.create_task(cdn.answer(RECIPE)) for cdn in (first, second) * 5]
             await until(lambda: one.begun + other.begun)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.5)  # time for all to find it begun
             one.may.set()
             other.may.set()
             told = await asyncio.gather(*asking)
@@ -97,8 +97,8 @@ def test_one_of_two_processes_makes_it_and_both_answer_with_it(redis_address: st
 def test_where_the_leader_ends_without_an_answer_another_leads(
     redis_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_resigned: bool
 ) -> None:
-    monkeypatch.setattr(redis_variants, "LEAD_EVERY_S", 0.1)
-    monkeypatch.setattr(serve, "LEAD_EVERY_S", 30 if is_resigned else 0.1)
+    monkeypatch.setattr(redis_variants, "LEAD_EVERY_S", 0.4)
+    monkeypatch.setattr(serve, "LEAD_EVERY_S", 30 if is_resigned else 0.4)
 
     async def scenario() -> None:
         async with process(redis_address, tmp_path, b"a") as (cdn, maker), open_client(redis_address, 30) as client:
