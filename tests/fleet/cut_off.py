@@ -1,6 +1,5 @@
 """`make fleet`: a host that is cut off, and does not know whether it or the others are gone."""
 
-import json
 from collections import Counter
 
 from tests.fleet.hosts import Fleet, Host, submit_slow
@@ -10,8 +9,7 @@ from tests.whole.service import Api
 
 def ended_at(host: Host) -> Counter[str]:
     """The jobs that a host's worker has brought to an end, by its own account."""
-    lines = [json.loads(line) for line in host.worker.log().splitlines() if line.startswith("{")]
-    return Counter(line["job"] for line in lines if line["event"] == "job ended")
+    return Counter(line["job"] for line in host.worker.events("job ended"))
 
 
 def test_a_host_that_is_cut_off_costs_nothing_that_was_acknowledged(fleet: Fleet, clients: list[Api]) -> None:

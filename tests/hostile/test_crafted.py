@@ -64,7 +64,7 @@ def run_from(begun: int) -> tuple[list[tuple[int, float, str]], str]:
     command = [sys.executable, str(RUNNER), str(begun), str(Settings().encode_memory_bytes)]
     folder = Path(__file__).resolve().parents[2]
     paths = os.pathsep.join((str(folder), str(folder / "codecs")))
-    limit_s = 3_000 if ALL else 200
+    limit_s = 3_000 if ALL else 500
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=limit_s
     )
@@ -116,7 +116,7 @@ class Probe:
     def _ask(self) -> None:
         while not self._ended.wait(0.1):
             begun = time.perf_counter()
-            self.missed += self._client.get("/health/live", timeout=5).status_code != 200
+            self.missed += self._client.get("/health/live", timeout=30).status_code != 200
             self.slowest_s = max(self.slowest_s, time.perf_counter() - begun)
             self.asked += 1
 

@@ -99,7 +99,7 @@ def image(
 
 def eventually(get: Callable[[], httpx.Response], wanted: Callable[[httpx.Response], bool]) -> httpx.Response:
     """Ask until the answer is what is wanted."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not wanted(reply := get()):
         assert time.monotonic() < end, (reply.status_code, dict(reply.headers), reply.content[:200])
         time.sleep(0.05)

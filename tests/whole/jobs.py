@@ -36,7 +36,7 @@ def submit(client: Api, data: bytes | None = None, **fields: str) -> str:
     return job_id
 
 
-def wait_for_end(client: Api, job_id: str, within_s: float = 60) -> dict[str, Any]:
+def wait_for_end(client: Api, job_id: str, within_s: float = 120) -> dict[str, Any]:
     """Poll a job until it is complete or failed; its status then."""
     end = time.monotonic() + within_s
     while True:
@@ -67,8 +67,8 @@ def stored(service: Service, pattern: str = "**/*") -> list[Path]:
     return files_below(Path(service.environment["DATA_DIR"], "store"), pattern)
 
 
-def is_soon(holds: Any, within_s: float = 15) -> bool:
-    """Whether a condition holds, or does so within that time."""
+def is_soon(holds: Any, within_s: float = 25) -> bool:
+    """Whether a condition holds, or will within that time: less than the half minute after which sweeps mend much."""
     end = time.monotonic() + within_s
     while not holds():
         if time.monotonic() > end:

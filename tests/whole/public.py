@@ -90,7 +90,7 @@ class Web:
     def to(self, path: str) -> list[Received]:
         return [one for one in self.received if one.path == path]
 
-    def wait_for(self, path: str, count: int = 1, within_s: float = 30) -> list[Received]:
+    def wait_for(self, path: str, count: int = 1, within_s: float = 60) -> list[Received]:
         """Wait for so many requests to a path."""
         end = time.monotonic() + within_s
         while len(self.to(path)) < count:

@@ -27,7 +27,7 @@ COMPRESS = "/api/v1/compress"
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 #: Until something has started, on a machine whose disk and cores are busy.
 START_S = 180
-STOP_S = 30
+STOP_S = 60
 
 
 class Service:
@@ -111,7 +111,7 @@ class Service:
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
 
-    def logged(self, text: str, within_s: float = 5) -> bool:
+    def logged(self, text: str, within_s: float = 30) -> bool:
         """Whether `text` is in the log, or comes within that time."""
         end = time.monotonic() + within_s
         while text not in self.log() and time.monotonic() < end:
