@@ -27,6 +27,7 @@ STATUS: Final[dict[str, int]] = {
     "link_invalid": 403,
     "bad_signature": 403,
     "source_forbidden": 403,
+    "source_failed": 502,
     "range_not_satisfiable": 416,
 }
 

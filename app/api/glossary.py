@@ -160,9 +160,14 @@ def errors(settings: Settings) -> dict[str, ErrorCode]:
         "range_not_satisfiable": ErrorCode(
             "The `Range` begins behind the file's end.", "Ask for bytes that `Content-Range` says are there."
         ),
+        "source_failed": ErrorCode(
+            f"The source of a picture could not be had within {duration(settings.fetch_timeout_s)}: no connection, an "
+            f"unexpected status, more than {MAX_REDIRECTS} redirects, or a body that is empty or breaks off.",
+            "Look whether its server answers. It is asked again once the answer's `max-age` is over.",
+        ),
         "not_found": ErrorCode(
             "There is nothing at this path, or no job of yours with this id, or it has expired: "
-            f"{duration(settings.result_ttl_s)} after its end.",
+            f"{duration(settings.result_ttl_s)} after its end. Or the source of a picture is gone.",
             "Check the path and the id. What has expired has to be compressed again.",
         ),
         "method_not_allowed": ErrorCode(

@@ -11,8 +11,8 @@ from pixels.formats import FORMATS
 #: Codes that each operation can answer.
 CDN_CODES: Final = (
     *("bad_signature", "source_forbidden", "invalid_param", "invalid_url", "not_found", "range_not_satisfiable"),
-    *("file_too_large", "image_too_large", "unsupported_format", "fetch_failed", "decode_failed"),
-    *("compression_failed", "overloaded", "unavailable"),
+    *("file_too_large", "image_too_large", "unsupported_format", "decode_failed"),
+    *("compression_failed", "source_failed", "overloaded", "unavailable"),
 )
 PURGE_CODES: Final = (
     *("invalid_param", "unauthorized", "source_forbidden", "request_timeout", "rate_limit_exceeded"),

@@ -227,7 +227,7 @@ def test_that_a_source_cannot_be_had_is_remembered_for_a_moment(cdn: Customer, w
     web.on(source, in_turn(status(404), image(PHOTO)))
     first, second = cdn.get(source), cdn.get(source)
     for reply in (first, second):
-        assert error_of(reply)[:2] == (422, "fetch_failed")
+        assert error_of(reply)[:2] == (404, "not_found")
         assert re.fullmatch(f"public, max-age=[0-{FAILURE_S}]", reply.headers["cache-control"])
         assert reply.headers["vary"] == "Accept"
     assert served(web, source) == 1
@@ -240,9 +240,12 @@ def test_that_a_source_cannot_be_had_is_remembered_for_a_moment(cdn: Customer, w
         (status(302, Location="http://127.0.0.1/"), (400, "invalid_url")),
         (file(b"<html>" * 99), (415, "unsupported_format")),
         (file(PHOTO, length=26 * MB), (413, "file_too_large")),
-        (file(b""), (422, "fetch_failed")),
+        (file(b""), (502, "source_failed")),
+        (status(500), (502, "source_failed")),
+        (file(PHOTO, length=len(PHOTO) + 1), (502, "source_failed")),
+        (status(410), (404, "not_found")),
     ],
-    ids=["to loopback", "HTML", "too large", "empty"],
+    ids=["to loopback", "HTML", "too large", "empty", "failing", "broken off", "gone"],
 )
 def test_what_is_no_source_is_told(cdn: Customer, web: Web, source: str, answer: Answer, told: tuple[int, str]) -> None:
     web.on(source, answer)
@@ -304,7 +307,7 @@ def test_while_the_source_fails_what_there_was_serves_on_until_it_is_gone(cdn: C
     assert again.content == first.content
     web.on(source, status(410))
     gone = eventually(lambda: cdn.get(source), lambda reply: reply.status_code != 200)
-    assert error_of(gone)[:2] == (422, "fetch_failed")
+    assert error_of(gone)[:2] == (404, "not_found")
 
 
 def test_what_must_not_be_used_stale_is_not_though_the_source_fails(cdn: Customer, web: Web, source: str) -> None:
@@ -312,7 +315,7 @@ def test_what_must_not_be_used_stale_is_not_though_the_source_fails(cdn: Custome
     web.on(source, image(PHOTO, ETag='"1"', Cache_Control="no-cache"))
     assert cdn.get(source, "f:jpeg,q:60").status_code == 200
     web.on(source, status(500))
-    assert error_of(cdn.get(source, "f:jpeg,q:60"))[:2] == (422, "fetch_failed")
+    assert error_of(cdn.get(source, "f:jpeg,q:60"))[:2] == (502, "source_failed")
 
 
 # Purges.

@@ -17,7 +17,7 @@ from app.service.buffers import BufferPool, SharedBuffer
 from app.service.cdn.freshness import heed_redirects, read_freshness
 from app.service.cdn.source import CdnSource
 from app.service.content_coding import PIECE_BYTES
-from app.service.fetch import Fetcher, UnexpectedStatus
+from app.service.fetch import Fetched, Fetcher, UnexpectedStatus
 from app.service.upload import too_large
 from pixels.formats import FormatName
 from pixels.sniff import HEAD_BYTES, sniff
@@ -103,7 +103,8 @@ class Origin:
         Raises
         ------
         ServiceError
-            What `Fetcher.fetch` raises. 413, 415: it cannot be compressed. 503: the store does not answer, or too many
+            404 `not_found`: its server says that it is gone, or the store has none. 502 `source_failed`: its server
+            fails otherwise. 400, 413, 415: it cannot be compressed. 503: the store does not answer, or too many
             sources are under way.
         """
         buffer = self._buffers.lend() if self._under_way[account] < self._most_of_account else None
@@ -124,7 +125,7 @@ class Origin:
         if source.blob is not None:
             await self._read(source.blob, arrival)
         else:
-            fetched = await self._fetcher.fetch(source.url or "", arrival, known=_asking_for_change(known))
+            fetched = await self._fetch(source.url or "", arrival, known)
             headers, redirects = fetched.headers, fetched.redirects
             if known is not None and fetched.size is None:
                 # What a 304 does not tell stays as it was told (RFC 9111, section 3.2); but an age is of one answer.
@@ -138,6 +139,18 @@ class Origin:
             return Unchanged(_of_freshness(headers), asked_at, _read_tags(headers))
         facts = SourceFacts(name, digest, _of_freshness(headers), _read_tags(headers), asked_at)
         return SourceFile(arrival.buffer, facts)
+
+    async def _fetch(self, url: str, arrival: "_Arrival", known: Variant | None) -> Fetched:
+        """Fetch, and fail as a gateway does: to a cache, a 4xx is an answer that takes the place of what it has."""
+        try:
+            return await self._fetcher.fetch(url, arrival, known=_asking_for_change(known))
+        except ServiceError as error:
+            if error.code != "fetch_failed":
+                raise
+            cause = error.__cause__
+            if isinstance(cause, UnexpectedStatus) and cause.status in _GONE:
+                raise ServiceError("not_found", error.message) from cause
+            raise ServiceError("source_failed", error.message) from cause
 
     async def _read(self, name: str, arrival: "_Arrival") -> None:
         try:
@@ -153,9 +166,6 @@ class Origin:
 
 def is_gone(error: ServiceError) -> bool:
     """Tell a source that is not there any more from one that cannot be had now."""
-    cause = error.__cause__
-    if isinstance(cause, UnexpectedStatus):
-        return cause.status in _GONE
     return error.code in {"not_found", "invalid_url"}
 
 
