@@ -11,9 +11,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 run: $(VENV)/.ready
 	@exec $(BIN)/compressorize serve
 
-# Three at a time on two cores, file by file: most tests wait for processes that they have started. ARGS=-n0: one by one.
+# Three at a time on two cores, file by file: most tests wait for processes that they have started. In the order of
+# tests/conftest.py: xdist's own leaves files of few long tests to the end. ARGS=-n0: one by one.
 test: $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # What uses Redis, on every server that is here; the other tests take the newest and the oldest.
 test-servers: $(VENV)/.ready-dev
