@@ -3,7 +3,7 @@
 from typing import Final
 
 from pixels.errors import DecodeFailed
-from pixels.strip.avif import read_items
+from pixels.strip.avif_items import read_items
 from pixels.strip.errors import NotStrippable
 
 _CODED: Final = b"av01"

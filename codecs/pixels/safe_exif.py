@@ -9,7 +9,7 @@ from typing import Final
 
 from pixels import exif, jpeg_segments, webp_chunks
 from pixels.formats import FormatName
-from pixels.strip.avif import read_items
+from pixels.strip.avif_items import read_items
 from pixels.strip.errors import NotStrippable
 
 _EXIF_FLAG: Final = 0x08

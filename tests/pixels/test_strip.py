@@ -11,8 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from pixels import png_chunks
 from pixels.exif import build
 from pixels.rights import Rights
-from pixels.strip import NotStrippable, strip, strip_but_look, strip_png
-from pixels.strip import avif as avif_parts
+from pixels.strip import NotStrippable, avif_items, strip, strip_but_look, strip_png
 from pixels.strip.iso_boxes import build_box, build_full_box
 from tests.pixels.pictures import CORPUS, KINDS, WIDE, XMP, encoded, exif, noise, opened, photo, translucent
 
@@ -158,7 +157,7 @@ def test_statements_that_have_no_place_are_not_lost_in_silence() -> None:
     assert strip_but_look(memoryview(described("avif")), "avif", keep_rights=False)
     with pytest.raises(NotStrippable, match="AVIF"):
         strip_but_look(memoryview(described("avif")), "avif", keep_rights=True)
-    found = avif_parts.find_metadata(memoryview(described("avif"))).rights
+    found = avif_items.find_metadata(memoryview(described("avif"))).rights
     assert found == Rights(artist="Ada", copyright="(c) Ada", credit="Ada Press")
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from pixels.formats import FormatName
 from pixels.rights import Rights
-from pixels.strip import avif, jpeg, png, webp
+from pixels.strip import avif_items, jpeg, png, webp
 from pixels.strip.avif import strip_avif
 from pixels.strip.errors import NotStrippable
 from pixels.strip.jpeg import strip_jpeg
@@ -37,7 +37,7 @@ _FINDERS: Final[dict[FormatName, Callable[[memoryview], Metadata]]] = {
     "jpeg": jpeg.find_metadata,
     "png": png.find_metadata,
     "webp": webp.find_metadata,
-    "avif": avif.find_metadata,
+    "avif": avif_items.find_metadata,
 }
 
 
